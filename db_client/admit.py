@@ -1,0 +1,340 @@
+"""Admission: a polled batch becomes operations, payments, positions and dead letters in one commit.
+
+A command's id is claimed for ever, so the claim outlives any replay of the topic. The same record once more (a
+re-delivery) is nothing new; the same content in another record is answered by what is known, under the first answer's
+event id; the same id with other content is a dead letter.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Double,
+    Integer,
+    RowMapping,
+    Text,
+    bindparam,
+    func,
+    or_,
+    select,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from db_client import command_json
+from db_client.ground import Ground
+from db_client.guarded import in_order
+from db_client.moves import Admission, Admit, Admitted, DeadLetter, Fate
+from db_client.recordset import given, rows
+from db_client.tables import operation, outbox, payment, position, session
+from db_client.telling import write_outbox
+from handlers.domain.payments import Payment
+from handlers.domain.recovery import Inquiry, Stage
+from handlers.domain.states import PaymentState
+from handlers.ports import Message, Operation
+
+_MOMENT: Final = TIMESTAMP(timezone=True)
+_SECOND: Final = text("interval '1 second'")
+_headers: Final = msgspec.msgpack.Decoder(list[tuple[str, bytes]])
+
+_asked = given(
+    operation_id=Text(),
+    payment_id=Text(),
+    fingerprint=Text(),
+    command=JSONB(),
+    sealed=Text(),
+    traceparent=Text(),
+    topic_id=Text(),
+    partition=Integer(),
+    offset=BigInteger(),
+    suspect=Boolean(),
+    since=_MOMENT,
+    deadline_s=Double(),
+)
+_CLAIM: Final = (
+    upsert(operation)
+    .from_select(
+        [
+            "operation_id",
+            "kind",
+            "payment_id",
+            "fingerprint",
+            "command",
+            "means_sealed",
+            "traceparent",
+            "topic_id",
+            "partition",
+            "offset",
+            "session_id",
+            "stage",
+            "suspect",
+            "since",
+            "until",
+        ],
+        select(
+            _asked.c.operation_id,
+            bindparam("kind", type_=Text),
+            _asked.c.payment_id,
+            _asked.c.fingerprint,
+            _asked.c.command,
+            func.decode(_asked.c.sealed, "hex"),
+            _asked.c.traceparent,
+            _asked.c.topic_id,
+            _asked.c.partition,
+            _asked.c.offset,
+            bindparam("me", type_=Text),
+            bindparam("stage", type_=Text),
+            _asked.c.suspect,
+            _asked.c.since,
+            func.clock_timestamp() + _asked.c.deadline_s * _SECOND,
+        ),
+    )
+    .on_conflict_do_nothing(index_elements=["operation_id"])
+    .returning(operation.c.operation_id)
+)
+_paid = given(
+    payment_id=Text(),
+    order_id=Text(),
+    user_id=Text(),
+    amount_minor=BigInteger(),
+    currency=Text(),
+    held_by=Text(),
+)
+_PAYMENT: Final = (
+    upsert(payment)
+    .from_select(
+        ["payment_id", "order_id", "user_id", "amount_minor", "currency", "held_by", "state"],
+        select(
+            _paid.c.payment_id,
+            _paid.c.order_id,
+            _paid.c.user_id,
+            _paid.c.amount_minor,
+            _paid.c.currency,
+            _paid.c.held_by,
+            bindparam("state", type_=Text),
+        ),
+    )
+    .on_conflict_do_nothing(index_elements=["payment_id"])
+)
+_KNOWN: Final = select(
+    operation.c.operation_id,
+    operation.c.fingerprint,
+    operation.c.topic_id,
+    operation.c.partition,
+    operation.c.offset,
+    operation.c.stage,
+    operation.c.payment_id,
+).where(operation.c.operation_id == func.any(bindparam("ids")))
+_read = given(topic_id=Text(), partition=Integer(), topic=Text(), next_offset=BigInteger())
+_at = upsert(position).from_select(
+    ["topic_id", "partition", "topic", "next_offset"],
+    select(_read.c.topic_id, _read.c.partition, _read.c.topic, _read.c.next_offset),
+)
+_POSITION: Final = _at.on_conflict_do_update(
+    index_elements=["topic_id", "partition"],
+    set_={
+        "next_offset": func.greatest(position.c.next_offset, _at.excluded.next_offset),
+        "updated_at": func.clock_timestamp(),
+    },
+)
+_ANSWERED_RECORDS: Final = select(outbox.c.answers).where(
+    outbox.c.answers == func.any(bindparam("answers"))
+)
+# The last snapshot that was told of a payment, unless it still waits in another session's outbox: then the answer to
+# the repeat is on its way already.
+_LAST_TOLD: Final = (
+    select(outbox.c.topic, outbox.c.key, outbox.c.value, outbox.c.headers, outbox.c.event_id)
+    .join(session, session.c.session_id == outbox.c.session_id)
+    .where(
+        outbox.c.payment_id == bindparam("payment_id"),
+        outbox.c.topic == bindparam("topic"),
+        or_(outbox.c.session_id == bindparam("me"), outbox.c.number < session.c.watermark),
+    )
+    .order_by(outbox.c.created_at.desc(), outbox.c.number.desc())
+    .limit(1)
+)
+
+
+def admit(ground: Ground, move: Admit, *, deadline_s: float, status_topic: str) -> Admitted:
+    """Admit one polled batch. `status_topic` is where a repeat is answered."""
+    first = _first_of_each(move.admissions)
+    claimed = _claim(ground, first, deadline_s)
+    fates = _fates(ground, move.admissions, first=first, claimed=claimed)
+    _answer_repeats(ground, move.admissions, fates, status_topic)
+    conflicts = [
+        DeadLetter(it.source, it.conflict())
+        for it, fate in zip(move.admissions, fates, strict=True)
+        if fate is Fate.CONFLICT
+    ]
+    _dead_letters(ground, [*move.dead_letters, *conflicts])
+    _positions(ground, move.positions)
+    new = [
+        _operation(admission, ground, deadline_s)
+        for name, admission in first.items()
+        if name in claimed
+    ]
+    return Admitted(fates=fates, operations=new)
+
+
+def _first_of_each(admissions: Sequence[Admission]) -> dict[str, Admission]:
+    first: dict[str, Admission] = {}
+    for admission in admissions:
+        first.setdefault(admission.command.operation_id, admission)
+    return first
+
+
+def _claim(ground: Ground, first: Mapping[str, Admission], deadline_s: float) -> set[str]:
+    if not first:
+        return set()
+    asked = in_order((_row(ground, it, deadline_s) for it in first.values()), "operation_id")
+    parameters = {
+        **rows(asked),
+        "me": ground.session_id,
+        "kind": command_json.KIND,
+        "stage": Stage.ADMITTED.value,
+    }
+    claimed = {row["operation_id"] for row in ground.rows(_CLAIM, parameters)}
+    paid = [
+        {
+            "payment_id": it.command.payment_id,
+            "order_id": it.command.order_id,
+            "user_id": it.command.user_id,
+            "amount_minor": it.command.money.amount_minor,
+            "currency": it.command.money.currency,
+            "held_by": name,
+        }
+        for name, it in first.items()
+        if name in claimed
+    ]
+    if paid:
+        state = PaymentState.REQUESTED.value
+        ground.connection.execute(_PAYMENT, {**rows(in_order(paid, "payment_id")), "state": state})
+    return claimed
+
+
+def _row(ground: Ground, admission: Admission, deadline_s: float) -> dict[str, object]:
+    command, source = admission.command, admission.source
+    secret = command_json.secret_of(command)
+    sealed = None
+    if secret is not None:
+        sealed = ground.sealer.seal(secret, bound_to=command.operation_id).hex()
+    return {
+        "operation_id": command.operation_id,
+        "payment_id": command.payment_id,
+        "fingerprint": command_json.fingerprint(command),
+        "command": command_json.to_json(command),
+        "sealed": sealed,
+        "traceparent": admission.traceparent,
+        "topic_id": source.topic_id,
+        "partition": source.partition,
+        "offset": source.offset,
+        "suspect": admission.suspect,
+        "since": admission.published_at.isoformat(),
+        "deadline_s": deadline_s,
+    }
+
+
+def _fates(
+    ground: Ground,
+    admissions: Sequence[Admission],
+    *,
+    first: Mapping[str, Admission],
+    claimed: set[str],
+) -> list[Fate]:
+    known = _known(ground, [name for name in first if name not in claimed])
+    fates = []
+    for admission in admissions:
+        name, source = admission.command.operation_id, admission.source
+        if first[name] is admission and name in claimed:
+            fates.append(Fate.ADMITTED)
+            continue
+        if name in claimed:
+            same_record = False
+            print_before = command_json.fingerprint(first[name].command)
+        else:
+            row = known[name]
+            before = (row["topic_id"], row["partition"], row["offset"])
+            same_record = before == (source.topic_id, source.partition, source.offset)
+            print_before = row["fingerprint"]
+        if same_record:
+            fates.append(Fate.REDELIVERED)
+        elif command_json.fingerprint(admission.command) == print_before:
+            fates.append(Fate.REPEATED)
+        else:
+            fates.append(Fate.CONFLICT)
+    return fates
+
+
+def _known(ground: Ground, ids: Sequence[str]) -> dict[str, RowMapping]:
+    if not ids:
+        return {}
+    return {row["operation_id"]: row for row in ground.rows(_KNOWN, {"ids": list(ids)})}
+
+
+def _answer_repeats(
+    ground: Ground, admissions: Sequence[Admission], fates: Sequence[Fate], status_topic: str
+) -> None:
+    repeats = [it for it, fate in zip(admissions, fates, strict=True) if fate is Fate.REPEATED]
+    answered = _already_answered(ground, [it.source.key for it in repeats])
+    for repeat in repeats:
+        if repeat.source.key in answered:
+            continue
+        told = ground.rows(
+            _LAST_TOLD,
+            {
+                "payment_id": repeat.command.payment_id,
+                "topic": status_topic,
+                "me": ground.session_id,
+            },
+        )
+        for row in told:
+            headers = (*_headers.decode(row["headers"]), ("repeat_of", repeat.source.key.encode()))
+            again = Message(row["topic"], row["key"], row["value"], headers, row["event_id"])
+            write_outbox(ground, [again], payment_id=None, answers=repeat.source.key)
+
+
+def _already_answered(ground: Ground, answers: Sequence[str]) -> set[str]:
+    if not answers:
+        return set()
+    return {row["answers"] for row in ground.rows(_ANSWERED_RECORDS, {"answers": list(answers)})}
+
+
+def _dead_letters(ground: Ground, letters: Sequence[DeadLetter]) -> None:
+    known = _already_answered(ground, [letter.source.key for letter in letters])
+    for letter in letters:
+        if letter.source.key not in known:
+            write_outbox(ground, [letter.message], payment_id=None, answers=letter.source.key)
+
+
+def _positions(ground: Ground, positions: Mapping[tuple[str, str, int], int]) -> None:
+    read: list[dict[str, Any]] = [
+        {"topic": topic, "topic_id": topic_id, "partition": partition, "next_offset": offset}
+        for (topic, topic_id, partition), offset in sorted(positions.items())
+    ]
+    if read:
+        ground.connection.execute(_POSITION, rows(read))
+
+
+def _operation(admission: Admission, ground: Ground, deadline_s: float) -> Operation:
+    command = admission.command
+    inquiry = Inquiry(
+        asked=0,
+        complete_scans=0,
+        since=admission.published_at,
+        until=ground.after(deadline_s),
+        now=ground.now,
+    )
+    return Operation(
+        operation_id=command.operation_id,
+        command=command,
+        payment=Payment(command.payment_id, command.order_id, command.user_id, command.money),
+        stage=Stage.ADMITTED,
+        token=1,
+        suspect=admission.suspect,
+        inquiry=inquiry,
+        traceparent=admission.traceparent,
+    )

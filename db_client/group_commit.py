@@ -1,0 +1,387 @@
+"""The journal's thread: what arrives during one commit goes into the next one. It alone writes for this session.
+
+Every db_txn begins with the session's own row: it must not be ended, its lease must be alive, and its count of commits
+must be the one that this thread remembers. That count is what tells the three silences of a lost connection apart: one
+more than remembered means that the commit whose acknowledgement was lost is there; the same means that it is not; less
+means that the database lost time (it was restored, or a standby without our last commits took over) and this session
+is over. A batch that the database refuses is bisected until the bad move stands alone.
+"""
+
+import asyncio
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, bindparam, exists, func, select, update
+from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
+
+from db_client import admit, progress, takeover, telling
+from db_client.ground import Ground, StaleMoveError
+from db_client.incarnation import read_incarnation, same_timeline
+from db_client.moves import Admit, Answer, Conclude, Mirror, Move, Numbered, Open, Park, Rehome
+from db_client.sealing import Sealer
+from db_client.submissions import Submission, settle
+from db_client.tables import lease, session
+from handlers.domain.errors import SessionOver, WorkerError
+
+_MAX_BATCH: Final = 256
+_RECONNECT_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
+_RETRIED: Final = frozenset(
+    {"40001", "40P01", "55P03", "57014"}
+)  # serialisation, deadlock, lock and statement timeout
+_AWAY: Final = (
+    "08",
+    "53",
+    "57P",
+    "58",
+)  # connection, resources (disk full), shutting down or starting, system error
+_TRIES: Final = 5
+
+_BEGIN: Final = (
+    update(session)
+    .where(
+        session.c.session_id == bindparam("me"),
+        session.c.commits == bindparam("expected"),
+        session.c.ended_at.is_(None),
+        exists().where(
+            lease.c.session_id == bindparam("me"), lease.c.alive_until > func.clock_timestamp()
+        ),
+    )
+    .values(
+        commits=session.c.commits + 1,
+        next_number=session.c.next_number + bindparam("numbers"),
+        incarnation=bindparam("incarnation"),
+    )
+    .returning(session.c.next_number, func.clock_timestamp().label("now"))
+)
+_OWN_ROW: Final = select(session.c.commits, session.c.ended_at, session.c.ended_why).where(
+    session.c.session_id == bindparam("me")
+)
+
+
+class JournalRefusedError(WorkerError):
+    """The database refuses this one move (a constraint, a value it cannot hold). Nothing of it was written."""
+
+
+class LostTimeError(SessionOver):
+    """The database does not know commits that it acknowledged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the thread needs to know: how long an intent may be under way, where a repeat is answered."""
+
+    deadline_s: float
+    status_topic: str
+
+
+class GroupCommit:
+    """Owns the session's writing connection. `submit` from any thread; results come back where they were asked."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        session_id: str,
+        incarnation: str,
+        sealer: Sealer,
+        limits: Limits,
+        on_outbox: Callable[[Sequence[Numbered]], None],
+        on_over: Callable[[SessionOver], None],
+        alive: Callable[[], bool],
+    ) -> None:
+        self._engine = engine
+        self._session_id = session_id
+        self._incarnation = incarnation
+        self._sealer = sealer
+        self._limits = limits
+        self._on_outbox = on_outbox
+        self._on_over = on_over
+        self._alive = alive
+        self._commits = 0
+        self._connection: Connection | None = None
+        self._queue: queue.SimpleQueue[Submission | None] = queue.SimpleQueue()
+        self._over: SessionOver | None = None
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+        self.beat = time.monotonic()
+        self.available = True
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Commit what is queued, then end the thread."""
+        self._queue.put(None)
+        self._thread.join()
+
+    async def write(self, move: Move) -> Any:
+        """Submit from a lane; returns after the commit. Raises SessionOver or JournalRefusedError."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._queue.put(Submission(move, future))
+        return await future
+
+    def submit(self, move: Move) -> "Future[Any]":
+        """Submit from a thread."""
+        future: Future[Any] = Future()
+        self._queue.put(Submission(move, future))
+        return future
+
+    def post(self, move: Move) -> None:
+        """Submit and forget: for the mirror, which the next one repeats."""
+        self._queue.put(Submission(move, Future()))
+
+    def _run(self) -> None:
+        while True:
+            batch, last = self._gather()
+            if batch:
+                self._work(batch)
+            if last:
+                break
+        if self._connection is not None:
+            self._connection.close()
+        self._over = self._over or SessionOver("this session has ended")
+        while not self._queue.empty():
+            if (late := self._queue.get()) is not None:
+                settle([(late.future, self._over)])
+
+    def _gather(self) -> tuple[list[Submission], bool]:
+        try:
+            first = self._queue.get(timeout=1.0)
+        except queue.Empty:
+            self.beat = time.monotonic()
+            return [], False
+        self.beat = time.monotonic()
+        if first is None:
+            return [], True
+        batch = [first]
+        while len(batch) < _MAX_BATCH and not self._queue.empty():
+            following = self._queue.get()
+            if following is None:
+                return batch, True
+            batch.append(following)
+        return batch, False
+
+    def _work(self, batch: Sequence[Submission]) -> None:
+        if self._over is None:
+            try:
+                self._commit(batch)
+            except SessionOver as over:
+                self._over = over
+                self._on_over(over)
+            else:
+                return
+        self._keep_evidence(batch)
+        settle([(it.future, self._over) for it in batch])
+
+    def _commit(self, batch: Sequence[Submission]) -> None:
+        """Commit `batch`, whatever it takes; raises SessionOver where this session may not."""
+        alone = [it for it in batch if isinstance(it.move, Rehome)]
+        together = [it for it in batch if not isinstance(it.move, Rehome)]
+        for part in ([it] for it in alone):
+            self._persist(part)
+        if together:
+            self._persist(together)
+
+    def _persist(self, batch: Sequence[Submission]) -> None:
+        for round_ in range(_TRIES):
+            try:
+                results, outbox = self._apply_until_reached(batch)
+            except (DBAPIError, StaleMoveError) as refused:
+                if _is_passing(refused) and round_ + 1 < _TRIES:
+                    continue
+                self._refused(batch, refused)
+                return
+            if outbox:
+                self._on_outbox(outbox)
+            settle(list(zip((it.future for it in batch), results, strict=True)))
+            return
+
+    def _refused(self, batch: Sequence[Submission], why: Exception) -> None:
+        if len(batch) > 1:
+            middle = len(batch) // 2
+            self._persist(batch[:middle])
+            self._persist(batch[middle:])
+            return
+        told = str(getattr(why, "orig", None) or why).splitlines()[0]
+        settle([(batch[0].future, JournalRefusedError(f"the journal refused this move: {told}"))])
+
+    def _apply_until_reached(
+        self, batch: Sequence[Submission]
+    ) -> tuple[list[Any], Sequence[Numbered]]:
+        """Apply in one db_txn; where the connection dies, find out what became of it, and try again if nothing did."""
+        tries = 0
+        while True:
+            results: tuple[list[Any], Sequence[Numbered]] | None = None
+            try:
+                connection = self._connect()
+                with connection.begin():
+                    results = self._apply(connection, [it.move for it in batch])
+                self._commits += 1
+                self.available = True
+            except DBAPIError as error:
+                if not _is_disconnect(error):
+                    raise
+                self.available = False
+                if self._committed_all_the_same(tries) and results is not None:
+                    return results
+                tries += 1
+            else:
+                return results
+
+    def _committed_all_the_same(self, tries: int) -> bool:
+        """After a lost connection: wait for the database, then read our own row. True where our commit is there."""
+        self._drop()
+        while True:
+            self.beat = time.monotonic()
+            if not self._alive():
+                raise SessionOver("the database was away for longer than the lease")
+            time.sleep(_RECONNECT_S[min(tries, len(_RECONNECT_S) - 1)])
+            tries += 1
+            try:
+                connection = self._connect()
+                with connection.begin():
+                    row = connection.execute(_OWN_ROW, {"me": self._session_id}).one_or_none()
+                    incarnation = read_incarnation(connection)
+            except (OperationalError, DisconnectionError):
+                self._drop()
+                continue
+            self.available = True
+            if row is None or row.commits not in {self._commits, self._commits + 1}:
+                raise LostTimeError(
+                    "the database lost commits of this session: it was put back in time"
+                )
+            if not same_timeline(incarnation, self._incarnation):
+                raise LostTimeError("the database runs on another timeline now")
+            self._incarnation = incarnation
+            committed = bool(row.commits == self._commits + 1)
+            self._commits = row.commits
+            return committed
+
+    def _connect(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        return self._connection
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.invalidate()
+            self._connection.close()
+            self._connection = None
+
+    def _apply(
+        self, connection: Connection, moves: Sequence[Move]
+    ) -> tuple[list[Any], Sequence[Numbered]]:
+        numbers = sum(_numbers(move) for move in moves)
+        ground = self._begin(connection, numbers)
+        results: dict[int, Any] = {}
+        for kind, apply in self._appliers.items():
+            mine = [(place, move) for place, move in enumerate(moves) if isinstance(move, kind)]
+            if mine:
+                answers = apply(ground, [move for _, move in mine])
+                results.update(zip((place for place, _ in mine), answers, strict=True))
+        telling.flush_outbox(ground)
+        return [results[place] for place in range(len(moves))], ground.outbox
+
+    def _begin(self, connection: Connection, numbers: int) -> Ground:
+        row = connection.execute(
+            _BEGIN,
+            {
+                "me": self._session_id,
+                "expected": self._commits,
+                "numbers": numbers,
+                "incarnation": self._incarnation,
+            },
+        ).one_or_none()
+        if row is None:
+            self._why_not(connection)
+        assert row is not None
+        now: datetime = row.now
+        return Ground(
+            connection=connection,
+            session_id=self._session_id,
+            sealer=self._sealer,
+            incarnation=self._incarnation,
+            next_number=row.next_number - numbers,
+            now=now,
+        )
+
+    def _why_not(self, connection: Connection) -> None:
+        row = connection.execute(_OWN_ROW, {"me": self._session_id}).one_or_none()
+        if row is None or row.commits != self._commits:
+            raise LostTimeError(
+                "the database lost commits of this session: it was put back in time"
+            )
+        if row.ended_at is not None:
+            raise SessionOver(f"this session was ended: {row.ended_why}")
+        raise SessionOver("the lease ran out")
+
+    @property
+    def _appliers(self) -> dict[type[Any], Callable[[Ground, Sequence[Any]], Sequence[Any]]]:
+        return {
+            Rehome: lambda ground, moves: [takeover.rehome(ground, move) for move in moves],
+            Admit: lambda ground, moves: [
+                admit.admit(
+                    ground,
+                    move,
+                    deadline_s=self._limits.deadline_s,
+                    status_topic=self._limits.status_topic,
+                )
+                for move in moves
+            ],
+            Open: progress.open_intents,
+            Answer: progress.answer,
+            Park: progress.park,
+            Conclude: telling.conclude,
+            Mirror: telling.mirror,
+        }
+
+    def _keep_evidence(self, batch: Sequence[Submission]) -> None:
+        """This session may move nothing any more, but what the gateway said is never thrown away (P6)."""
+        said = [
+            it.move
+            for it in batch
+            if isinstance(it.move, Answer) or (isinstance(it.move, Park) and it.move.wait.evidence)
+        ]
+        if not said:
+            return
+        try:
+            with self._engine.begin() as connection:
+                ground = Ground(
+                    connection=connection,
+                    session_id=self._session_id,
+                    sealer=self._sealer,
+                    incarnation=self._incarnation,
+                    next_number=0,
+                    now=datetime.min,  # noqa: DTZ901 - evidence takes the database's time
+                )
+                progress.append_evidence(ground, said)
+        except DBAPIError:
+            return  # the database is away: the gateway itself is asked by whoever takes over
+
+
+def _numbers(move: Move) -> int:
+    """How many outbox numbers a move may use at most. Numbers may have gaps, never inversions."""
+    if isinstance(move, Admit):
+        return len(move.admissions) + len(move.dead_letters)
+    return len(move.messages) if isinstance(move, Conclude) else 0
+
+
+def _is_disconnect(error: DBAPIError) -> bool:
+    return error.connection_invalidated or (
+        isinstance(error, OperationalError) and _code(error) is None
+    )
+
+
+def _is_passing(error: Exception) -> bool:
+    return isinstance(error, DBAPIError) and _code(error) in _RETRIED
+
+
+def _code(error: DBAPIError) -> str | None:
+    code: str | None = getattr(error.orig, "sqlstate", None)
+    return code

@@ -1,0 +1,158 @@
+"""What the journal is asked to write, as frozen values, and what it answers. One move is one row of a batch."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from handlers.domain.commands import Command
+from handlers.domain.intents import Intent
+from handlers.domain.payments import Payment
+from handlers.domain.verdicts import Evidence
+from handlers.ports import Message, Operation, Wait
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a record was read: the topic's id outlives its name."""
+
+    topic: str
+    topic_id: str
+    partition: int
+    offset: int
+
+    @property
+    def key(self) -> str:
+        """The record's coordinates as one text."""
+        return f"{self.topic_id}:{self.partition}:{self.offset}"
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A command to be admitted. `published_at` is the record's time; `suspect`: ask before it may be sent.
+
+    `conflict` makes the dead letter that goes out where the id was used before with other content: whether it was is
+    known only inside the commit, and the letter must stand in the same one. `refused` makes the one for a record that
+    the database does not take.
+    """
+
+    command: Command
+    source: Source
+    published_at: datetime
+    traceparent: str
+    suspect: bool
+    conflict: Callable[[], Message]
+    refused: Callable[[], Message]
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record that is no command of ours, as it will be published."""
+
+    source: Source
+    message: Message
+
+
+class Fate(StrEnum):
+    """What became of an admission."""
+
+    ADMITTED = "admitted"
+    REDELIVERED = "redelivered"  # the same record once more
+    REPEATED = "repeated"  # the same content in another record: answered by what is known
+    CONFLICT = "conflict"  # the same id with other content: a dead letter
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """One polled batch in one commit: commands, dead letters and the partitions' positions."""
+
+    admissions: Sequence[Admission]
+    dead_letters: Sequence[DeadLetter]
+    positions: Mapping[tuple[str, str, int], int]  # (topic, topic id, partition) → next offset
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """The fates in the order of the admissions, and the operations that are new."""
+
+    fates: Sequence[Fate]
+    operations: Sequence[Operation]
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """The intent, before its first byte. `deadline_s`: how long after now it may still reach the gateway."""
+
+    operation: Operation
+    intent: Intent
+    frozen: Evidence
+    deadline_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The news on the payment, with what the gateway said."""
+
+    operation: Operation
+    payment: Payment
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Park:
+    """Due again later."""
+
+    operation: Operation
+    wait: Wait
+
+
+@dataclass(frozen=True, slots=True)
+class Conclude:
+    """The events, and either the end or a time to ask again."""
+
+    operation: Operation
+    messages: Sequence[Message]
+    wait: Wait | None
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """The publisher's watermark: every row with a smaller number is published."""
+
+    watermark: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rehome:
+    """Take the dead session's unpublished rows and unfinished operations over. `watermark` was read after fencing."""
+
+    dead_session: str
+    watermark: int
+    deadline_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rehomed:
+    """What came over; None of either where another session was quicker."""
+
+    operations: int
+    messages: int
+
+
+Move = Admit | Open | Answer | Park | Conclude | Mirror | Rehome
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """An outbox row with its number, as the publisher takes it."""
+
+    number: int
+    message: Message
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MovedAt:
+    """The time of the db_txn in which an operation moved."""
+
+    at: datetime

@@ -1,0 +1,158 @@
+"""Reads of the journal that a session works with: positions, what is due, whole operations. Nothing is written here."""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, RowMapping, bindparam, func, select
+from sqlalchemy.exc import DBAPIError
+
+from db_client import command_json
+from db_client.sealing import Sealer
+from db_client.tables import operation, payment, position
+from handlers.domain.errors import Unavailable
+from handlers.domain.money import Money
+from handlers.domain.payments import Payment
+from handlers.domain.recovery import Inquiry, Stage
+from handlers.domain.states import PaymentState
+from handlers.domain.verdicts import Advice, Method, Reason
+from handlers.ports import Operation
+
+_IN_WORK: Final = operation.c.stage != Stage.CONCLUDED.value
+_DUE: Final = (
+    select(operation.c.operation_id)
+    .where(
+        operation.c.session_id == bindparam("me"),
+        _IN_WORK,
+        operation.c.due_at <= func.clock_timestamp(),
+    )
+    .order_by(operation.c.due_at)
+    .limit(bindparam("most"))
+)
+# What this session owns without a due time is in work here, or was forgotten: the caller knows which.
+_UNDATED: Final = select(operation.c.operation_id).where(
+    operation.c.session_id == bindparam("me"), _IN_WORK, operation.c.due_at.is_(None)
+)
+_WHOLE: Final = (
+    select(
+        operation,
+        *(column.label(f"payment_{column.name}") for column in payment.c),
+        func.clock_timestamp().label("now"),
+    )
+    .join(payment, payment.c.payment_id == operation.c.payment_id)
+    .where(operation.c.operation_id == func.any(bindparam("ids")))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How much is not concluded, by stage and why it waits, and since when the oldest is there."""
+
+    by_stage: dict[str, int]
+    oldest_age_s: float
+
+
+class Reader:
+    """Reads over a small pool. Every method raises Unavailable where the database is away."""
+
+    def __init__(self, engine: Engine, *, session_id: str, sealer: Sealer) -> None:
+        self._engine = engine
+        self._session_id = session_id
+        self._sealer = sealer
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        try:
+            with self._engine.connect() as connection:
+                yield connection
+        except DBAPIError as error:
+            raise Unavailable("journal", str(error.orig).splitlines()[0]) from None
+
+    def positions(self, topic_id: str) -> dict[int, int]:
+        """Partition → next offset, for the topic of this id."""
+        with self._connection() as connection:
+            found = connection.execute(select(position).where(position.c.topic_id == topic_id))
+            return {row.partition: row.next_offset for row in found}
+
+    def due(self, *, most: int) -> list[str]:
+        """Ids of what is due, the longest overdue first."""
+        with self._connection() as connection:
+            parameters = {"me": self._session_id, "most": most}
+            return [row.operation_id for row in connection.execute(_DUE, parameters)]
+
+    def undated(self) -> list[str]:
+        """Ids of what is unfinished and has no due time."""
+        with self._connection() as connection:
+            return [
+                row.operation_id for row in connection.execute(_UNDATED, {"me": self._session_id})
+            ]
+
+    def whole(self, ids: Collection[str]) -> list[Operation]:
+        """The operations themselves, as they stand now; those of other sessions are left out."""
+        if not ids:
+            return []
+        with self._connection() as connection:
+            found = connection.execute(_WHOLE, {"ids": list(ids)}).mappings().all()
+        return [self._operation(row) for row in found if row["session_id"] == self._session_id]
+
+    def backlog(self) -> Backlog:
+        """What is not concluded, over all sessions."""
+        with self._connection() as connection:
+            found = connection.execute(
+                select(
+                    operation.c.stage,
+                    func.count().label("n"),
+                    func.min(operation.c.admitted_at).label("oldest"),
+                )
+                .where(_IN_WORK)
+                .group_by(operation.c.stage)
+            ).all()
+            now: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+        oldest = min((row.oldest for row in found), default=now)
+        return Backlog({row.stage: row.n for row in found}, (now - oldest).total_seconds())
+
+    def _operation(self, row: RowMapping) -> Operation:
+        sealed = row["means_sealed"]
+        name = row["operation_id"]
+        secret = self._sealer.open(bytes(sealed), bound_to=name) if sealed is not None else None
+        return Operation(
+            operation_id=name,
+            command=command_json.from_json(row["command"], secret=secret),
+            payment=payment_of(row),
+            stage=Stage(row["stage"]),
+            token=row["token"],
+            suspect=row["suspect"],
+            inquiry=Inquiry(
+                asked=row["asked"],
+                complete_scans=row["complete_scans"],
+                since=row["since"],
+                until=row["until"],
+                now=row["now"],
+            ),
+            answered_at=row["answered_at"],
+            traceparent=row["traceparent"],
+        )
+
+
+def payment_of(row: RowMapping | dict[str, Any]) -> Payment:
+    """The payment out of a row whose columns are prefixed with `payment_`."""
+    return Payment(
+        payment_id=row["payment_payment_id"],
+        order_id=row["payment_order_id"],
+        user_id=row["payment_user_id"],
+        money=Money(row["payment_amount_minor"], row["payment_currency"]),
+        state=PaymentState(row["payment_state"]),
+        version=row["payment_version"],
+        authorised_minor=row["payment_authorised_minor"],
+        captured_minor=row["payment_captured_minor"],
+        refunded_minor=row["payment_refunded_minor"],
+        transaction_id=row["payment_transaction_id"],
+        method=Method(
+            row["payment_method_kind"], row["payment_method_brand"], row["payment_method_last4"]
+        ),
+        reason=Reason(
+            row["payment_reason_code"], row["payment_reason_text"], Advice(row["payment_advice"])
+        ),
+    )

@@ -1,0 +1,197 @@
+"""The journal's tables. Statements live in `statements.py`, migrations in `migrations/`; a test compares the two.
+
+- `session`, `lease`: one running worker process. The lease stands in a row of its own because work locks the session's
+  row for the length of a commit, and a renewal must never queue behind work.
+- `operation`, `payment`, `attempt`: what was asked, where the payment stands, what may have been sent.
+- `evidence`: append-only; whatever the gateway ever said.
+- `outbox`: what is to be published, numbered by the session's counter inside the same db_txn: number order is commit
+  order. Numbers may have gaps, never inversions.
+- `position`: how far each partition was read; it belongs to the topic's id, so a topic made anew starts anew.
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+
+metadata: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+_MOMENT: Final = TIMESTAMP(timezone=True)
+_NOW: Final = text("clock_timestamp()")
+_ZERO: Final = text("0")
+_EMPTY: Final = text("''")
+
+session: Final = Table(
+    "session",
+    metadata,
+    Column("session_id", Text, primary_key=True),
+    Column("group_name", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("started_at", _MOMENT, nullable=False, server_default=_NOW),
+    Column("ended_at", _MOMENT),
+    Column("ended_why", Text),
+    Column("rehomed_at", _MOMENT),
+    Column("rehomed_by", Text),
+    Column("commits", BigInteger, nullable=False, server_default=_ZERO),
+    Column("next_number", BigInteger, nullable=False, server_default=text("1")),
+    Column("watermark", BigInteger, nullable=False, server_default=text("1")),
+    Column("incarnation", Text, nullable=False),
+    Index(
+        "ix_session_waiting_for_takeover", "session_id", postgresql_where=text("rehomed_at IS NULL")
+    ),
+)
+
+lease: Final = Table(
+    "lease",
+    metadata,
+    Column("session_id", Text, ForeignKey("session.session_id"), primary_key=True),
+    Column("alive_until", _MOMENT, nullable=False),
+)
+
+payment: Final = Table(
+    "payment",
+    metadata,
+    Column("payment_id", Text, primary_key=True),
+    Column("order_id", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("version", Integer, nullable=False, server_default=_ZERO),
+    Column("authorised_minor", BigInteger, nullable=False, server_default=_ZERO),
+    Column("captured_minor", BigInteger, nullable=False, server_default=_ZERO),
+    Column("refunded_minor", BigInteger, nullable=False, server_default=_ZERO),
+    Column("transaction_id", Text),
+    Column("method_kind", Text, nullable=False, server_default=_EMPTY),
+    Column("method_brand", Text, nullable=False, server_default=_EMPTY),
+    Column("method_last4", Text, nullable=False, server_default=_EMPTY),
+    Column("reason_code", Text, nullable=False, server_default=_EMPTY),
+    Column("reason_text", Text, nullable=False, server_default=_EMPTY),
+    Column("advice", Text, nullable=False, server_default=text("'undecided'")),
+    Column("held_by", Text),  # the operation that holds the payment's lane, between workers too
+    Column("event_session", Text),  # where its last event lies: version order between sessions
+    Column("event_number", BigInteger),
+    Column("created_at", _MOMENT, nullable=False, server_default=_NOW),
+    Column("updated_at", _MOMENT, nullable=False, server_default=_NOW),
+    CheckConstraint("amount_minor > 0", name="amount_positive"),
+    CheckConstraint(
+        "captured_minor BETWEEN 0 AND authorised_minor", name="captured_within_authorised"
+    ),
+    CheckConstraint("refunded_minor BETWEEN 0 AND captured_minor", name="refunded_within_captured"),
+    Index("ix_payment_order_id", "order_id"),
+    Index("ix_payment_user_id", "user_id"),
+)
+
+operation: Final = Table(
+    "operation",
+    metadata,
+    Column("operation_id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("payment_id", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("command", JSONB, nullable=False),
+    Column("means_sealed", LargeBinary),  # AES-GCM; erased once the operation is final
+    Column("traceparent", Text, nullable=False, server_default=_EMPTY),
+    Column("topic_id", Text, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("session_id", Text, nullable=False),
+    Column("token", Integer, nullable=False, server_default=text("1")),
+    Column("stage", Text, nullable=False),
+    Column("suspect", Boolean, nullable=False, server_default=text("false")),
+    Column("due_at", _MOMENT),
+    Column("why", Text, nullable=False, server_default=_EMPTY),
+    Column("asked", Integer, nullable=False, server_default=_ZERO),
+    Column("complete_scans", Integer, nullable=False, server_default=_ZERO),
+    Column("since", _MOMENT),  # the earliest and the latest moment at which it can have been sent
+    Column("until", _MOMENT),
+    Column("admitted_at", _MOMENT, nullable=False, server_default=_NOW),
+    Column("answered_at", _MOMENT),
+    Column("concluded_at", _MOMENT),
+    CheckConstraint(
+        "stage IN ('admitted', 'open', 'answered', 'asking', 'concluded')", name="stage_known"
+    ),
+    Index("ix_operation_payment_id", "payment_id"),
+    Index(
+        "ix_operation_in_work",
+        "session_id",
+        "due_at",
+        postgresql_where=text("stage <> 'concluded'"),
+    ),
+)
+
+attempt: Final = Table(
+    "attempt",
+    metadata,
+    Column("operation_id", Text, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("invoice_number", Text, nullable=False, unique=True),
+    Column("state", Text, nullable=False),
+    Column("request", JSONB, nullable=False),
+    Column("session_id", Text, nullable=False),
+    Column("opened_at", _MOMENT, nullable=False, server_default=_NOW),
+    CheckConstraint("state IN ('open', 'unsent', 'answered')", name="state_known"),
+)
+
+evidence: Final = Table(
+    "evidence",
+    metadata,
+    Column("evidence_id", BigInteger, Identity(), primary_key=True),
+    Column("operation_id", Text, nullable=False),
+    Column("payment_id", Text, nullable=False),
+    Column("session_id", Text, nullable=False),
+    Column("at", _MOMENT, nullable=False, server_default=_NOW),
+    Column("what", Text, nullable=False),
+    Column("body", JSONB, nullable=False),
+    Index("ix_evidence_payment_id", "payment_id"),
+)
+
+outbox: Final = Table(
+    "outbox",
+    metadata,
+    Column("session_id", Text, primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    Column("topic", Text, nullable=False),
+    Column("key", LargeBinary, nullable=False),
+    Column("value", LargeBinary),
+    Column("headers", LargeBinary, nullable=False),  # msgpack of [[name, bytes], …]
+    Column("event_id", Text, nullable=False),
+    Column("payment_id", Text),
+    Column(
+        "answers", Text, unique=True
+    ),  # topic id, partition and offset of the one record this row answers
+    Column("created_at", _MOMENT, nullable=False, server_default=_NOW),
+    Index("ix_outbox_payment_id", "payment_id"),
+)
+
+position: Final = Table(
+    "position",
+    metadata,
+    Column("topic_id", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("topic", Text, nullable=False),
+    Column("next_offset", BigInteger, nullable=False),
+    Column("updated_at", _MOMENT, nullable=False, server_default=_NOW),
+)

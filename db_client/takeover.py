@@ -1,0 +1,115 @@
+"""The take-over of a dead session: its unpublished rows under our numbers, its unfinished operations under new tokens.
+
+Before this move its row was ended (which waits for its last commit) and its producer fenced, so nothing of it can still
+be published or written. An operation that was admitted but not opened under another incarnation of the database may
+have been sent in time that the journal lost: it becomes suspect and is asked for first.
+"""
+
+from typing import Final
+
+import msgspec
+from sqlalchemy import BigInteger, Boolean, and_, bindparam, case, func, or_, select, text, update
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+
+from db_client.ground import Ground
+from db_client.moves import Numbered, Rehome, Rehomed
+from db_client.recordset import given, rows
+from db_client.tables import operation, outbox, payment, session
+from handlers.domain.recovery import Stage
+from handlers.ports import Message
+
+_headers: Final = msgspec.msgpack.Decoder(list[tuple[str, bytes]])
+_CLAIM: Final = (
+    update(session)
+    .where(
+        session.c.session_id == bindparam("dead"),
+        session.c.ended_at.is_not(None),
+        session.c.rehomed_at.is_(None),
+    )
+    .values(rehomed_at=func.clock_timestamp(), rehomed_by=bindparam("me"))
+    .returning(session.c.incarnation, session.c.watermark)
+)
+_UNPUBLISHED: Final = (
+    select(outbox)
+    .where(outbox.c.session_id == bindparam("dead"), outbox.c.number >= bindparam("watermark"))
+    .order_by(outbox.c.number)
+)
+_renumbered = given(before=BigInteger(), number=BigInteger())
+_RENUMBER: Final = (
+    update(outbox)
+    .where(outbox.c.session_id == bindparam("dead"), outbox.c.number == _renumbered.c.before)
+    .values(session_id=bindparam("me"), number=_renumbered.c.number)
+)
+_LAST_EVENTS: Final = (
+    update(payment)
+    .where(
+        payment.c.event_session == bindparam("dead"), payment.c.event_number == _renumbered.c.before
+    )
+    .values(event_session=bindparam("me"), event_number=_renumbered.c.number)
+)
+_NUMBERS: Final = (
+    update(session)
+    .where(session.c.session_id == bindparam("me"))
+    .values(next_number=bindparam("next_number"))
+)
+_lost_time = and_(bindparam("lost_time", type_=Boolean), operation.c.stage == Stage.ADMITTED.value)
+_OPERATIONS: Final = (
+    update(operation)
+    .where(operation.c.session_id == bindparam("dead"), operation.c.stage != Stage.CONCLUDED.value)
+    .values(
+        session_id=bindparam("me"),
+        token=operation.c.token + 1,
+        due_at=func.least(
+            func.coalesce(operation.c.due_at, func.clock_timestamp()),
+            func.clock_timestamp() + text("interval '1 day'"),
+        ),
+        until=case(
+            (
+                or_(_lost_time, operation.c.until.is_(None)),
+                bindparam("latest", type_=TIMESTAMP(timezone=True)),
+            ),
+            else_=operation.c.until,
+        ),
+        suspect=or_(operation.c.suspect, _lost_time),
+    )
+    .returning(operation.c.operation_id)
+)
+
+
+def rehome(ground: Ground, move: Rehome) -> Rehomed | None:
+    """Take it over; None where another session did."""
+    claimed = ground.rows(_CLAIM, {"dead": move.dead_session, "me": ground.session_id})
+    if not claimed:
+        return None
+    both = {"dead": move.dead_session, "me": ground.session_id}
+    # The larger of both counts: the offset in Kafka may have expired, the mirror may lag behind the last kafka_txn.
+    watermark = max(move.watermark, claimed[0]["watermark"])
+    messages = _renumber(ground, watermark, both)
+    moved = ground.rows(
+        _OPERATIONS,
+        {
+            **both,
+            "lost_time": claimed[0]["incarnation"] != ground.incarnation,
+            "latest": ground.after(move.deadline_s),
+        },
+    )
+    return Rehomed(operations=len(moved), messages=messages)
+
+
+def _renumber(ground: Ground, watermark: int, both: dict[str, str]) -> int:
+    waiting = ground.rows(_UNPUBLISHED, {"dead": both["dead"], "watermark": watermark})
+    if not waiting:
+        return 0
+    pairs = []
+    for row in waiting:
+        number = ground.number()
+        pairs.append({"before": row["number"], "number": number})
+        headers = tuple(_headers.decode(row["headers"]))
+        message = Message(row["topic"], row["key"], row["value"], headers, row["event_id"])
+        ground.outbox.append(Numbered(number, message, row["created_at"]))
+    ground.connection.execute(_RENUMBER, {**rows(pairs), **both})
+    ground.connection.execute(_LAST_EVENTS, {**rows(pairs), **both})
+    ground.connection.execute(
+        _NUMBERS, {"me": ground.session_id, "next_number": ground.next_number}
+    )
+    return len(pairs)

@@ -1,0 +1,39 @@
+"""The group's other sessions, as the janitor sees them. All methods raise Unavailable while the database is away."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from db_client.sessions import dead_sessions, end_if_expired
+from handlers.domain.errors import Unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """`settled_s`: how long the database must be up before an expired lease counts."""
+
+    engine: Engine
+    me: str
+    group: str
+    settled_s: float
+
+    def dead(self) -> list[str]:
+        """Ids of sessions that are to be taken over, the oldest first."""
+        try:
+            return dead_sessions(
+                self.engine, me=self.me, group=self.group, settled_s=self.settled_s
+            )
+        except DBAPIError as error:
+            raise _away(error) from None
+
+    def end_if_expired(self, session_id: str) -> bool:
+        """End its row where its lease ran out; True where it is ended now."""
+        try:
+            return end_if_expired(self.engine, session_id=session_id)
+        except DBAPIError as error:
+            raise _away(error) from None
+
+
+def _away(error: DBAPIError) -> Unavailable:
+    return Unavailable("journal", str(error.orig).splitlines()[0])

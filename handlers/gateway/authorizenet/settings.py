@@ -1,0 +1,134 @@
+"""What the adapter is told at start: endpoint, credentials, bounds. They check themselves; nothing is read here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from handlers.domain.errors import InvalidValueError
+from handlers.domain.secret import Secret
+from handlers.gateway.authorizenet.contract_table import ELEMENTS
+
+PRODUCTION: Final = "production"
+SANDBOX: Final = "sandbox"
+_PRODUCTION_HOSTS: Final = frozenset({"api.authorize.net", "api2.authorize.net"})
+_SANDBOX_HOSTS: Final = frozenset({"apitest.authorize.net"})
+_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def _sized(name: str, value: Secret, longest: int | None) -> None:
+    assert longest is not None, f"the contract limits {name}"
+    if not 1 <= len(value.reveal()) <= longest:
+        raise InvalidValueError(
+            name, f"must be 1 to {longest} characters, as the gateway issued it"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The credentials of one merchant account: API login id and transaction key."""
+
+    login: Secret
+    transaction_key: Secret
+
+    def __post_init__(self) -> None:
+        limits = ELEMENTS["merchantAuthenticationType"]
+        _sized("gateway.login", self.login, limits["name"])
+        _sized("gateway.transaction_key", self.transaction_key, limits["transactionKey"])
+
+
+@dataclass(frozen=True, slots=True)
+class CutOff:
+    """When the account's day ends and its batch settles: what settled is in no unsettled list any more.
+
+    The default is the vendor's (16:00 Pacific); an account may have another, so it is a setting.
+    """
+
+    at: time = time(16)
+    zone: str = "America/Los_Angeles"
+
+    def __post_init__(self) -> None:
+        try:
+            ZoneInfo(self.zone)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise InvalidValueError(
+                "gateway.cut_off.zone", "must be an IANA time zone, such as America/Los_Angeles"
+            ) from error
+
+    def lies_between(self, since: datetime, now: datetime) -> bool:
+        """True where a batch was cut off after `since` and not later than `now` (both aware)."""
+        local = now.astimezone(ZoneInfo(self.zone))
+        last = datetime.combine(local.date(), self.at, tzinfo=local.tzinfo)
+        if last > local:
+            last = datetime.combine(local.date() - timedelta(days=1), self.at, tzinfo=local.tzinfo)
+        return last.astimezone(UTC) > since
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizeNetSettings:
+    """Everything the adapter needs. `accounts` by the name that intents carry.
+
+    `total_deadline_s` lies around each call as a whole; a charge passes the gate only where the lease outlives what is
+    left of it by `margin_s`, so the lease must be longer than `lease_needed_s`. `unsent_*` and `retry_*` bound the
+    retries of calls that surely were not sent. `ca_file` replaces the trusted authorities (tests, private gateways).
+    """
+
+    endpoint: str
+    accounts: Mapping[str, Account]
+    environment: str = SANDBOX
+    total_deadline_s: float = 60.0
+    connect_timeout_s: float = 5.0
+    margin_s: float = 2.0
+    in_flight: int = 500
+    reads_in_flight: int = 4
+    keepalive_s: float = 15.0
+    unsent_attempts: int = 3
+    unsent_within_s: float = 15.0
+    retry_first_wait_s: float = 0.2
+    retry_longest_wait_s: float = 3.0
+    breaker_after: int = 10
+    breaker_first_open_s: float = 1.0
+    breaker_longest_open_s: float = 60.0
+    cut_off: CutOff | None = field(default_factory=CutOff)
+    ca_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.environment not in {PRODUCTION, SANDBOX}:
+            raise InvalidValueError(
+                "gateway.environment", f"must be one of {PRODUCTION}, {SANDBOX}"
+            )
+        self._check_endpoint()
+        if not self.accounts:
+            raise InvalidValueError("gateway.accounts", "must hold at least one merchant account")
+        for name in ("in_flight", "reads_in_flight", "unsent_attempts", "breaker_after"):
+            if getattr(self, name) < 1:
+                raise InvalidValueError(f"gateway.{name}", "must be at least 1")
+        for name in (
+            "total_deadline_s",
+            "connect_timeout_s",
+            "keepalive_s",
+            "breaker_first_open_s",
+        ):
+            if getattr(self, name) <= 0:
+                raise InvalidValueError(f"gateway.{name}", "must be more than 0 seconds")
+
+    def _check_endpoint(self) -> None:
+        parts = urlsplit(self.endpoint)
+        host = parts.hostname or ""
+        if parts.scheme != "https" and not (parts.scheme == "http" and host in _LOOPBACK):
+            raise InvalidValueError(
+                "gateway.endpoint", "must be an https:// address (http:// only on the loopback)"
+            )
+        wrong = _SANDBOX_HOSTS if self.environment == PRODUCTION else _PRODUCTION_HOSTS
+        if host in wrong:
+            raise InvalidValueError(
+                "gateway.endpoint", f"{host} does not belong to the environment {self.environment}"
+            )
+
+    @property
+    def lease_needed_s(self) -> float:
+        """The session's lease must be longer than this, or no charge ever passes the gate."""
+        return self.total_deadline_s + self.margin_s

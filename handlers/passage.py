@@ -1,0 +1,192 @@
+"""The passage of one operation: plan → open → send → answer → record → conclude. The only page with this order.
+
+Verbs decide (`plans.py`), the passage performs, failures travel down as values. It is entered at any stage: a fresh
+command starts at the top, what a crash or a wait left behind starts where the journal says (`recovery.STEPS`), and an
+intent that is found open is asked for, never sent. Whatever leaves this page has been parked in the journal with a due
+time, concluded, or belongs to another session.
+"""
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from handlers.charge import Refusal
+from handlers.domain.errors import Unavailable
+from handlers.domain.intents import Intent
+from handlers.domain.outcomes import events
+from handlers.domain.payments import News, learn
+from handlers.domain.recovery import STEPS, Stage, Step, absent, ask_again_s
+from handlers.domain.states import UNDECIDED
+from handlers.domain.verdicts import (
+    NO_EVIDENCE,
+    Approved,
+    Declined,
+    Evidence,
+    Found,
+    Held,
+    NotSeen,
+    Unknown,
+    Unsent,
+)
+from handlers.plans import verb
+from handlers.ports import (
+    Clock,
+    Gateway,
+    Journal,
+    Lost,
+    Moved,
+    Operation,
+    Queued,
+    Records,
+    Rules,
+    Wait,
+    Wire,
+)
+
+_QUEUED_WAIT_S = (
+    0.5  # another session publishes the payment's last event; it does so within moments or dies
+)
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """Everything the passage works with."""
+
+    gateway: Gateway
+    journal: Journal
+    records: Records
+    wire: Wire
+    clock: Clock
+    rules: Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Concluded: told, and final."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """Not final: the journal has it with a due time."""
+
+    why: str
+
+
+Ending = Done | Parked | Lost
+
+
+async def carry(operation: Operation, house: House) -> Ending:
+    """Carry `operation` as far as it goes now. Raises SessionOver, or Unavailable for the journal alone."""
+    match STEPS[operation.stage, operation.suspect]:
+        case Step.PLAN:
+            return await _plan(operation, house)
+        case Step.ASK:
+            return await _ask(operation, house)
+        case Step.TELL:
+            return await _tell(operation, house)
+        case Step.REST:
+            return Done()
+        case never:
+            assert_never(never)
+
+
+async def _plan(operation: Operation, house: House) -> Ending:
+    match verb(operation.command).plan(operation, rules=house.rules, now=house.clock.now()):
+        case Refusal(news):
+            return await _answer(operation, news, NO_EVIDENCE, house)
+        case intent:
+            return await _send(operation, intent, house)
+
+
+async def _send(operation: Operation, intent: Intent, house: House) -> Ending:
+    try:
+        async with house.gateway.slot():
+            opened = await house.journal.open(
+                operation, intent=intent, frozen=house.gateway.frozen(intent)
+            )
+            if isinstance(opened, Lost):
+                return opened
+            answer = await house.gateway.send(intent)
+    except Unavailable as unavailable:
+        if unavailable.what != "gateway":
+            raise
+        return await _park(operation, Wait(house.rules.unsent_wait_s, str(unavailable)), house)
+    if isinstance(answer.verdict, Unsent):
+        wait = Wait(
+            house.rules.unsent_wait_s, answer.verdict.why, evidence=answer.evidence, unsent=True
+        )
+        return await _park(opened.operation, wait, house)
+    return await _answer(
+        opened.operation, _judged(operation, answer.verdict), answer.evidence, house
+    )
+
+
+async def _ask(operation: Operation, house: House) -> Ending:
+    inquiry = operation.inquiry
+    assert inquiry is not None, "the journal gives each operation that is asked for its inquiry"
+    question = verb(operation.command).question(operation, inquiry, rules=house.rules)
+    if question is None:  # no account of ours can have charged it
+        return await _park(operation, Wait(0.0, "no account takes its currency", trust=True), house)
+    match await house.gateway.find(question):
+        case Found(verdict, evidence):
+            return await _answer(operation, _judged(operation, verdict), evidence, house)
+        case NotSeen(complete, why, evidence):
+            gone = absent(inquiry, complete=complete, absence_after_s=house.rules.absence_after_s)
+            if gone and operation.stage is not Stage.ADMITTED:
+                return await _answer(operation, verb(operation.command).absence(), evidence, house)
+            again_s = 0.0 if gone else ask_again_s(house.rules.ask_schedule_s, asked=inquiry.asked)
+            wait = Wait(
+                again_s, why, asked=True, complete_scan=complete, evidence=evidence, trust=gone
+            )
+            return await _park(operation, wait, house)
+        case never:
+            assert_never(never)
+
+
+async def _answer(operation: Operation, news: News, evidence: Evidence, house: House) -> Ending:
+    payment = learn(operation.payment, news)
+    if payment is None:  # asked again, nothing new
+        return await _park(operation, _asking(operation, house, evidence), house)
+    moved = await house.journal.answer(operation, payment=payment, evidence=evidence)
+    return moved if isinstance(moved, Lost) else await _tell(moved.operation, house)
+
+
+async def _tell(operation: Operation, house: House) -> Ending:
+    payment, occurred_at = operation.payment, operation.answered_at
+    assert occurred_at is not None, "what is told was answered"
+    try:
+        await house.records.record(payment, occurred_at=occurred_at)
+    except Unavailable as unavailable:
+        return await _park(operation, Wait(house.rules.unrecorded_wait_s, str(unavailable)), house)
+    messages = [
+        house.wire.message(event, occurred_at=occurred_at, traceparent=operation.traceparent)
+        for event in events(payment, operation.command.lines)
+    ]
+    wait = _asking(operation, house, NO_EVIDENCE) if payment.state in UNDECIDED else None
+    match await house.journal.conclude(operation, messages=messages, wait=wait):
+        case Moved():
+            return Done() if wait is None else Parked(wait.why)
+        case Queued():
+            return await _park(
+                operation, Wait(_QUEUED_WAIT_S, "its last event is being published"), house
+            )
+        case Lost() as lost:
+            return lost
+        case never:
+            assert_never(never)
+
+
+def _judged(operation: Operation, verdict: Approved | Declined | Held | Unknown) -> News:
+    return verb(operation.command).judge(operation.command, verdict)
+
+
+def _asking(operation: Operation, house: House, evidence: Evidence) -> Wait:
+    asked = operation.inquiry.asked if operation.inquiry else 0
+    seconds = ask_again_s(house.rules.ask_schedule_s, asked=asked)
+    return Wait(
+        seconds, operation.payment.reason.text or "undecided", asked=True, evidence=evidence
+    )
+
+
+async def _park(operation: Operation, wait: Wait, house: House) -> Ending:
+    parked = await house.journal.wait(operation, wait=wait)
+    return parked if isinstance(parked, Lost) else Parked(wait.why)

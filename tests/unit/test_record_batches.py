@@ -1,0 +1,457 @@
+"""How records are gathered into calls, tried again and held back: against a real server that dies in every way."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from db_client.service import DbService
+from handlers.domain.errors import InvalidValueError, Unavailable
+from handlers.domain.secret import Secret
+from tests.unit.scripted_service import (
+    AT,
+    TOKEN,
+    Behaviour,
+    Request,
+    Service,
+    captured,
+    scripted,
+    settings,
+    tell,
+)
+
+SECRET_BODY = b'{"leak": "4111-not-for-texts"}'
+
+
+@asynccontextmanager
+async def both(behaviour: Behaviour, **changes: Any) -> AsyncIterator[tuple[Service, DbService]]:
+    """A scripted server and a client of it, both closed at the end."""
+    async with scripted(behaviour) as service:
+        client = DbService(settings(service.url, **changes))
+        try:
+            yield service, client
+        finally:
+            await client.aclose()
+
+
+async def tell_all(client: DbService, count: int) -> list[str]:
+    """Record `count` payments at once."""
+    return await asyncio.gather(*[tell(client, captured(f"pay-{n}")) for n in range(count)])
+
+
+async def accept(request: Request) -> None:
+    """All good."""
+    await request.accept()
+
+
+async def accept_slowly(request: Request) -> None:
+    """All good, after a while."""
+    await asyncio.sleep(0.03)
+    await request.accept()
+
+
+async def test_a_lone_record_leaves_at_once() -> None:
+    """Idle, a record is one call with one item and waits for nobody."""
+    async with both(accept, patience_s=5) as (service, client):
+        began_s = time.monotonic()
+        assert "" == await tell(client, captured("pay-1"))
+        assert time.monotonic() - began_s < 0.2
+        assert [[("pay-1", 1)]] == service.posts
+
+
+async def test_a_burst_shares_calls() -> None:
+    """Payments that come at once go in batches of the allowed size, on no more connections than allowed."""
+    async with both(accept_slowly) as (service, client):
+        assert [""] * 95 == await tell_all(client, 95)
+        assert 10 == max(map(len, service.posts))
+        assert 10 == len(service.posts)
+        assert 2 == service.most_under_way
+
+
+async def test_what_arrives_meanwhile_goes_into_the_next_call() -> None:
+    """Records that trickle in while a call is under way are gathered, not sent one by one."""
+    async with both(accept_slowly, patience_s=5) as (service, client):
+        told = []
+        for n in range(12):
+            told.append(asyncio.create_task(tell(client, captured(f"pay-{n}"))))
+            await asyncio.sleep(0.005)
+        assert [""] * 12 == await asyncio.gather(*told)
+        assert len(service.posts) <= 6
+
+
+async def test_nobody_waits_behind_a_slow_call() -> None:
+    """A call that takes longer than the patience does not hold up a lone record that comes after it."""
+
+    async def hang_on_the_first(request: Request) -> None:
+        if request.items[0][0] == "pay-slow":
+            await asyncio.sleep(0.25)
+        await request.accept()
+
+    async with both(hang_on_the_first, patience_s=0.02) as (_, client):
+        slow = asyncio.create_task(tell(client, captured("pay-slow")))
+        await asyncio.sleep(0.005)
+        began_s = time.monotonic()
+        assert "" == await tell(client, captured("pay-quick"))
+        assert time.monotonic() - began_s < 0.15
+        assert "" == await slow
+
+
+async def test_one_payment_is_never_twice_in_flight() -> None:
+    """Versions of one payment go out one after the other, lowest first, whatever their order of arrival."""
+    async with both(accept_slowly, connections=4, patience_s=0.001) as (service, client):
+        versions = (1, 5, 3, 2, 4)
+        told = [tell(client, captured("pay-1", version=v)) for v in versions]
+        assert [""] * 5 == await asyncio.gather(*told)
+        assert [[("pay-1", v)] for v in sorted(versions)] == service.posts
+        assert 1 == service.most_under_way
+
+
+async def test_a_caller_that_leaves_takes_its_record_along() -> None:
+    """A record whose caller was cancelled while it waited is not sent, and holds up nothing."""
+    async with both(accept_slowly) as (service, client):
+        first = asyncio.create_task(tell(client, captured("pay-1")))
+        await asyncio.sleep(0.01)
+        second = asyncio.create_task(tell(client, captured("pay-1", version=2)))
+        await asyncio.sleep(0)
+        second.cancel()
+        assert "" == await first
+        assert "" == await tell(client, captured("pay-1", version=3))
+        assert [[("pay-1", 1)], [("pay-1", 3)]] == service.posts
+
+
+async def reset_it(request: Request) -> None:
+    """Reset the connection after the request was read."""
+    request.reset()
+
+
+async def say_500(request: Request) -> None:
+    """Fail, with a body that no text may carry."""
+    await request.say(500, SECRET_BODY)
+
+
+async def say_429(request: Request) -> None:
+    """Ask to be left alone for much longer than the client will."""
+    await request.say(429, SECRET_BODY, headers="retry-after: 3600\r\n")
+
+
+async def say_garbage(request: Request) -> None:
+    """Answer 200 with something that is no answer."""
+    await request.say(200, SECRET_BODY)
+
+
+async def say_no_json(request: Request) -> None:
+    """Answer 200 with bytes that are no JSON."""
+    await request.say(200, b"\xff<html>")
+
+
+async def say_too_little(request: Request) -> None:
+    """Answer for fewer items than were sent."""
+    await request.say_each()
+
+
+async def say_half(request: Request) -> None:
+    """Promise more bytes than come, then hang up."""
+    request.writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{")
+    await request.writer.drain()
+    request.reset()
+
+
+async def say_no_http(request: Request) -> None:
+    """Answer with something that is no HTTP."""
+    request.writer.write(b"4111-not-for-texts\r\n\r\n")
+    await request.writer.drain()
+
+
+async def trickle(request: Request) -> None:
+    """Send a byte now and then, for ever: no read ever times out by itself."""
+    request.writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")
+    while True:
+        request.writer.write(b" ")
+        await request.writer.drain()
+        await asyncio.sleep(0.02)
+
+
+async def flood(request: Request) -> None:
+    """Send an answer without an end."""
+    request.writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n")
+    while True:
+        request.writer.write(b" " * 65536)
+        await request.writer.drain()
+
+
+async def say_nothing(_: Request) -> None:
+    """Silence."""
+    await asyncio.sleep(60)
+
+
+DEATHS = [
+    (reset_it, "the connection to"),
+    (say_500, "HTTP 500"),
+    (say_429, "HTTP 429"),
+    (say_garbage, "could not be read"),
+    (say_no_json, "could not be read"),
+    (say_too_little, "it answered for 0 of"),
+    (say_half, "the connection to"),
+    (say_no_http, "the connection to"),
+    (trickle, "no whole answer within"),
+    (flood, ""),
+    (say_nothing, "no whole answer within"),
+]
+
+
+@pytest.mark.parametrize(("death", "why"), DEATHS, ids=[death.__name__ for death, _ in DEATHS])
+async def test_every_death_is_tried_again_then_told(death: Behaviour, why: str) -> None:
+    """Whatever the server does, every record ends within its bound, after more than one try, and quotes nothing."""
+    async with both(death) as (service, client):
+        began_s = time.monotonic()
+        told = await tell_all(client, 15)
+        assert time.monotonic() - began_s < 1.5
+        assert all(why in text for text in told), told
+        assert not any("4111" in text for text in told)
+        assert all(told)
+        assert len(service.posts) >= 2
+
+
+@pytest.mark.parametrize("death", [it for it, _ in DEATHS], ids=[it.__name__ for it, _ in DEATHS])
+async def test_one_death_is_survived(death: Behaviour) -> None:
+    """A single misdeed costs another try and nothing more."""
+    seen = []
+
+    async def die_once(request: Request) -> None:
+        seen.append(request)
+        await (death if len(seen) == 1 else accept)(request)
+
+    async with both(die_once, give_up_s=3.0) as (_, client):
+        assert "" == await tell(client, captured("pay-1"))
+        assert client.available
+
+
+async def test_refused_and_dropped_connections_are_unavailable() -> None:
+    """Nobody listening, and somebody who drops each connection before reading: both are told within the bound."""
+    async with both(accept) as (service, client):
+        service.drops_connections = True
+        assert "the connection to" in await tell(client, captured("pay-1"))
+    client = DbService(settings(service.url))
+    assert "the connection to" in await tell(client, captured("pay-1"))
+    assert "the connection to" in await client.probe()
+    await client.aclose()
+
+
+async def test_breaker_opens_and_one_probe_closes_it() -> None:
+    """After failures in a row records fail at once without a call; then a single call tries, and all is well."""
+    async with both(say_500, connections=1) as (service, client):
+        for _ in range(3):
+            assert client.available
+            await tell(client, captured("pay-1"))
+        assert not client.available
+        calls = len(service.posts)
+        assert "HTTP 500; tried again in" in await tell(client, captured("pay-1"))
+        assert calls == len(service.posts)
+        await asyncio.sleep(0.21)
+        assert client.available
+        assert "HTTP 500" in await tell(client, captured("pay-1"))
+        assert calls + 1 == len(service.posts)  # the probe gets one try
+        await asyncio.sleep(0.21)
+        assert not client.available  # open for longer each time
+        await asyncio.sleep(0.2)
+        service.behaviour = accept_slowly
+        trying = asyncio.create_task(tell(client, captured("pay-1")))
+        await asyncio.sleep(0.01)
+        assert not client.available
+        assert "tried again" in await tell(client, captured("pay-2"))
+        assert "" == await trying
+        assert client.available
+        assert [""] * 30 == await tell_all(client, 30)
+
+
+async def test_an_opening_breaker_frees_who_waits() -> None:
+    """Records that still wait in line when the breaker opens are told at once, not one time-out later."""
+    async with both(say_nothing, breaker_after=1, tries=1, connections=1) as (service, client):
+        began_s = time.monotonic()
+        told = await tell_all(client, 40)
+        assert time.monotonic() - began_s < 0.6
+        assert all(told)
+        assert 1 == len(service.posts)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_refused_token_opens_the_breaker_at_once(status: int) -> None:
+    """A token that is refused once is refused always: no second try, and the text says what to look at."""
+
+    async def refuse(request: Request) -> None:
+        await request.say(status, SECRET_BODY)
+
+    async with both(refuse) as (service, client):
+        told = await tell(client, captured("pay-1"))
+        assert "check the token" in told
+        assert not client.available
+        assert 1 == len(service.posts)
+        assert "check the token" in await client.probe()
+
+
+@pytest.mark.parametrize("status", [302, 404])
+async def test_a_wrong_address_is_named_and_no_redirect_followed(status: int) -> None:
+    """An address that is not the db-service's says so, and gets the token once."""
+
+    async def lead_astray(request: Request) -> None:
+        await request.say(status, b"", headers="location: /elsewhere\r\n")
+
+    async with both(lead_astray) as (service, client):
+        assert "check the address" in await tell(client, captured("pay-1"))
+        assert 1 == len(service.posts)
+        assert [] == service.gets
+
+
+async def test_a_bad_payment_stops_nobody_else() -> None:
+    """An item that is refused as invalid fails alone, names its field, and leaves the breaker closed."""
+
+    async def refuse_one(request: Request) -> None:
+        problem = {"code": "invalid", "field": "body.reason_text", "rule": "4111"}
+        told = [
+            {"status": 422, "problem": problem} if key == "pay-1" else {"status": 200}
+            for key, _ in request.items
+        ]
+        await request.say(200, {"results": told})
+
+    async with both(refuse_one, breaker_after=1) as (_, client):
+        told = await tell_all(client, 3)
+        assert ["", ""] == [told[0], told[2]]
+        assert "payment pay-1 (field reason_text)" in told[1]
+        assert "4111" not in told[1]
+        assert client.available
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+async def test_a_refused_batch_is_halved_until_the_bad_one_stands_alone(status: int) -> None:
+    """Where a whole batch is refused for one payment's sake, its neighbours are recorded all the same."""
+
+    async def refuse_whole(request: Request) -> None:
+        if any(key == "pay-3" for key, _ in request.items):
+            await request.say(status, SECRET_BODY)
+        else:
+            await request.accept()
+
+    async with both(refuse_whole, breaker_after=1) as (_, client):
+        told = await tell_all(client, 8)
+        assert [3] == [n for n, text in enumerate(told) if text]
+        assert "openapi.yaml" in told[3]
+        assert client.available
+
+
+def stored(**changes: Any) -> dict[str, Any]:
+    """What the service has of `captured("pay-1")`."""
+    return {
+        "payment_id": "pay-1",
+        "order_id": "ord-pay-1",
+        "user_id": "usr-1",
+        "amount_minor": 1999,
+        "currency": "USD",
+        "payment_status": "success",
+        "state": "captured",
+        "authorised_minor": 1999,
+        "captured_minor": 1999,
+        "refunded_minor": 0,
+        "version": 1,
+        "transaction_id": "60198",
+        "reason_text": "told otherwise",
+    } | changes
+
+
+@pytest.mark.parametrize(
+    ("there", "why"),
+    [
+        (stored(), ""),
+        (stored(version=2, state="settled"), ""),
+        (stored(state="declined", payment_status="failure"), "other payment_status, state:"),
+        (stored(captured_minor=1), "other captured_minor:"),
+        (stored(transaction_id=None), "other transaction_id:"),
+        (stored(order_id="ord-2"), "other order_id:"),
+        ({"leak": "4111"}, "could not be read"),
+    ],
+)
+async def test_a_version_conflict_is_judged_by_what_is_there(
+    there: dict[str, Any], why: str
+) -> None:
+    """The same version with other content is success where only texts and times differ; else it names the payment."""
+
+    async def conflict(request: Request) -> None:
+        if request.method == "GET":
+            await request.say(200, there)
+        else:
+            await request.say_each((409, "version_conflict"))
+
+    async with both(conflict, breaker_after=2) as (service, client):
+        told = await tell(client, captured("pay-1"))
+        assert why in told
+        assert bool(why) == bool(told)
+        assert not told or "payment pay-1 version 1" in told
+        assert "/payments/pay-1" == service.gets[0]
+        assert client.available
+
+
+async def test_other_answers_for_an_item() -> None:
+    """A newer version there is success; a status that the contract does not know is told, and stops nobody."""
+
+    async def answer(request: Request) -> None:
+        await request.say_each((409, "older_version"), (409, "other"), (500, ""))
+
+    async with both(answer, breaker_after=1) as (_, client):
+        newer, other, broken = await tell_all(client, 3)
+        assert "" == newer
+        assert "it answered 409 for payment pay-1" in other
+        assert "it answered 500 for payment pay-2" in broken
+        assert client.available
+
+
+async def test_closing_frees_everyone() -> None:
+    """aclose tells those who wait and those in flight; afterwards nothing starts."""
+    async with both(say_nothing, connections=1) as (_, client):
+        told = [asyncio.create_task(tell(client, captured(f"pay-{n}"))) for n in range(30)]
+        await asyncio.sleep(0.05)
+        await client.aclose()
+        assert ["its client was closed"] * 30 == await asyncio.gather(*told)
+        assert not client.available
+        with pytest.raises(Unavailable, match="closed"):
+            await client.record(captured("pay-1"), occurred_at=AT)
+
+
+async def test_each_try_is_observed() -> None:
+    """The observer hears of every try with its end."""
+    heard = []
+
+    def observe(call: str, *, verdict: str, latency_s: float) -> None:
+        heard.append((call, verdict, latency_s >= 0))
+
+    async with scripted(say_500) as service:
+        client = DbService(settings(service.url, tries=2), observe=observe)
+        await tell(client, captured("pay-1"))
+        service.behaviour = accept
+        assert "" == await client.probe()
+        await client.aclose()
+    assert [("outcomes", "failed", True)] * 2 + [("probe", "heard", True)] == heard
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"url": "ftp://127.0.0.1"},
+        {"url": "http://user:word@127.0.0.1"},
+        {"url": "http://127.0.0.1:99999"},
+        {"url": "http://127.0.0.1/?x=1"},
+        {"token": Secret("two\nlines-of-a-token")},
+        {"token": Secret("")},
+        {"batch": 501},
+        {"connections": 0},
+        {"timeout_s": 0},
+        {"give_up_s": 0.1},
+    ],
+)
+def test_settings_check_themselves(changes: dict[str, Any]) -> None:
+    """A wrong setting is refused by name, and a token is never in the text."""
+    with pytest.raises(InvalidValueError, match=r"^db_service\.") as caught:
+        settings(**{"url": "http://127.0.0.1:1", **changes})
+    assert "lines-of-a-token" not in str(caught.value)
+    assert TOKEN not in repr(settings("http://127.0.0.1:1"))

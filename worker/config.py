@@ -1,0 +1,248 @@
+"""The settings: environment variables `WORKER_*`, typed, checked at start, secrets masked.
+
+Every secret may be given as `WORKER_X` or as `WORKER_X_FILE`, a path to a file that holds it (a mounted container
+secret). A wrong setting stops the start with its name and what is allowed. Bounds assert each other here and nowhere
+else: the lease outlives the slowest gateway call, the kafka_txn is shorter than the lease.
+"""
+
+# ruff: noqa: E501 - one setting a row: the descriptions are the table that people read
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from handlers.domain.errors import InvalidValueError, WorkerError
+from handlers.domain.money import EXPONENTS
+from handlers.domain.secret import Secret
+
+_SECRETS = ("journal_keys", "invoice_key", "db_service_token", "gateway_transaction_key")
+_RENEWALS_A_LEASE = 4  # as db_client.sessions renews it
+
+Seconds = Annotated[float, Field(gt=0, le=604_800)]
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. The README's table is generated from the descriptions here."""
+
+    model_config = SettingsConfigDict(env_prefix="WORKER_", extra="ignore", frozen=True)
+
+    environment: str = Field(
+        "sandbox",
+        pattern=r"^[a-z][a-z0-9-]{0,30}$",
+        description="Name of the installation; part of every invoice number, so never change it. `production` is special: a test-mode answer is a fault there.",
+    )
+    kafka_bootstrap_servers: str = Field(
+        "127.0.0.1:9092",
+        min_length=1,
+        description="Kafka brokers, `host:port` separated by commas.",
+    )
+    kafka_group: str = Field(
+        "payment-worker",
+        pattern=r"^[A-Za-z0-9._-]{1,60}$",
+        description="Consumer group; also the first part of every transactional id.",
+    )
+    kafka_group_protocol: Literal["classic", "consumer"] = Field(
+        "classic",
+        description="`classic` is the cooperative protocol (a dead member's partitions move after kafka_session_timeout_s); `consumer` is KIP-848 (its session timeout is the broker's).",
+    )
+    kafka_session_timeout_s: Seconds = Field(
+        10, description="When the group takes a silent member's partitions away (classic)."
+    )
+    kafka_config_file: Path | None = Field(
+        None, description="File of `name=value` lines handed to librdkafka: TLS, SASL."
+    )
+    kafka_transaction_timeout_s: Seconds = Field(
+        10, description="Timeout of a kafka_txn; shorter than the lease."
+    )
+    topic_prefix: str = Field(
+        "", pattern=r"^[A-Za-z0-9._-]{0,60}$", description="Put before every topic's name."
+    )
+    event_source: str = Field(
+        "/payment-worker",
+        min_length=1,
+        max_length=200,
+        description="CloudEvents `source` of what the worker publishes.",
+    )
+    schema_registry_url: str | None = Field(
+        None, description="Confluent Schema Registry. Without it: Avro single-object encoding."
+    )
+    schema_registry_user: str = Field("", description="User for the registry.")
+    schema_registry_password: SecretStr | None = Field(
+        None, description="Password for the registry."
+    )
+    journal_url: SecretStr = Field(
+        SecretStr("postgresql://127.0.0.1:5432/journal"),
+        description="The journal's PostgreSQL, `postgresql://user:password@host:port/name`.",
+    )
+    journal_keys: SecretStr | None = Field(
+        None,
+        description="Keys that seal waiting payment means and dead letters: `id:base64 of 32 bytes`, the first one seals.",
+    )
+    journal_keys_file: Path | None = Field(None, description="File with the same.")
+    invoice_key: SecretStr | None = Field(
+        None,
+        description="Key from which invoice numbers are derived; at least 16 characters, the same for ever.",
+    )
+    invoice_key_file: Path | None = Field(None, description="File with the same.")
+    db_service_url: str = Field(
+        "http://127.0.0.1:8080", pattern=r"^https?://", description="Base URL of the db-service."
+    )
+    db_service_token: SecretStr | None = Field(None, description="Bearer token for the db-service.")
+    db_service_token_file: Path | None = Field(None, description="File with the same.")
+    db_service_timeout_s: Seconds = Field(10, description="Deadline of one call to the db-service.")
+    db_service_ca_file: Path | None = Field(
+        None, description="Certificate authority of the db-service, where it is not a public one."
+    )
+    gateway_url: str = Field(
+        "https://apitest.authorize.net/xml/v1/request.api",
+        pattern=r"^https?://",
+        description="The gateway's endpoint.",
+    )
+    gateway_login: str = Field(
+        "", max_length=25, description="API Login ID of the merchant account."
+    )
+    gateway_transaction_key: SecretStr | None = Field(
+        None, description="Transaction key of the merchant account."
+    )
+    gateway_transaction_key_file: Path | None = Field(None, description="File with the same.")
+    gateway_currencies: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("USD",),
+        description="Currencies of the merchant account, separated by commas. Any other is refused.",
+    )
+    gateway_deadline_s: Seconds = Field(
+        60,
+        description="Total deadline of one gateway call. Longer than the gateway's slowest answer.",
+    )
+    gateway_margin_s: Annotated[float, Field(ge=0)] = Field(
+        5, description="How much longer than the deadline the lease must still be when bytes leave."
+    )
+    gateway_connect_timeout_s: Seconds = Field(
+        5, description="Limit for connecting to the gateway."
+    )
+    gateway_ca_file: Path | None = Field(
+        None, description="Certificate authority of the gateway, for a simulator behind TLS."
+    )
+    in_flight: Annotated[int, Field(ge=1, le=5000)] = Field(
+        200, description="Payments in work at once in one worker."
+    )
+    intake_batch: Annotated[int, Field(ge=1, le=1000)] = Field(
+        200, description="Records admitted in one commit at most."
+    )
+    lease_s: Seconds = Field(
+        90,
+        description="How long a silent worker keeps its work. Three quarters of it exceed deadline and margin of the gateway.",
+    )
+    max_command_age_s: Seconds = Field(
+        86_400, description="Older commands are dead letters (`stale`)."
+    )
+    absence_after_s: Annotated[float, Field(ge=0)] = Field(
+        900,
+        description="How long after a call's deadline a complete scan may prove that a charge is absent.",
+    )
+    ask_schedule_s: Annotated[tuple[float, ...], NoDecode] = Field(
+        (5, 15, 45, 120, 300, 900, 3600, 21_600, 86_400),
+        description="Waits between questions about an undecided payment; the last one repeats.",
+    )
+    retry_wait_s: Seconds = Field(
+        5,
+        description="Wait before something that was surely not sent, or not recorded, is tried again.",
+    )
+    janitor_tick_s: Seconds = Field(0.5, description="How often due work is looked for.")
+    shutdown_grace_s: Seconds = Field(
+        30,
+        description="How long a stopping worker finishes what is in flight; the rest goes to another worker.",
+    )
+    metrics_port: Annotated[int, Field(ge=0, le=65_535)] = Field(
+        0, description="Prometheus endpoint; 0 is off."
+    )
+    metrics_host: str = Field("127.0.0.1", description="Address of the Prometheus endpoint.")
+    state_file: Path = Field(
+        Path(tempfile.gettempdir(), "payment-worker.state"),
+        description="Where a running worker says how it is; `health` reads it.",
+    )
+    log_format: Literal["json", "console"] = Field(
+        "json", description="Format of the log on standard error."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Lowest level that is logged."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_lists(cls, values: dict[str, Any]) -> dict[str, Any]:
+        for name in ("gateway_currencies", "ask_schedule_s"):
+            if isinstance(values.get(name), str):
+                values[name] = [part.strip() for part in values[name].split(",") if part.strip()]
+        return values
+
+    @model_validator(mode="after")
+    def _bounds_hold(self) -> Self:
+        unknown = [code for code in self.gateway_currencies if code not in EXPONENTS]
+        if unknown:
+            raise ValueError(f"gateway_currencies: {', '.join(unknown)} is no ISO 4217 code")
+        if not self.ask_schedule_s or min(self.ask_schedule_s) <= 0:
+            raise ValueError("ask_schedule_s: needs at least one wait, all above 0")
+        needed = self.gateway_deadline_s + self.gateway_margin_s
+        if self.lease_s * (1 - 1 / _RENEWALS_A_LEASE) <= needed:
+            raise ValueError(
+                f"lease_s: three quarters of it must exceed gateway_deadline_s + gateway_margin_s ({needed:g});"
+                f" set it above {needed * 4 / 3:g}"
+            )
+        if self.kafka_transaction_timeout_s >= self.lease_s:
+            raise ValueError("kafka_transaction_timeout_s: must be shorter than lease_s")
+        return self
+
+    def secret(self, name: str) -> Secret:
+        """The secret `name` from its variable or its file. Raises InvalidValueError where neither is set."""
+        assert name in _SECRETS, f"{name} is no secret setting"
+        given: SecretStr | None = getattr(self, name)
+        path: Path | None = getattr(self, f"{name}_file")
+        if given is not None:
+            return Secret(given.get_secret_value())
+        variable = f"WORKER_{name.upper()}"
+        if path is None:
+            raise InvalidValueError(
+                variable, f"must be set (or {variable}_FILE, the path of a file with it)"
+            )
+        try:
+            return Secret(path.read_text().strip())
+        except OSError as error:
+            raise InvalidValueError(
+                f"{variable}_FILE", f"cannot be read: {error.strerror}"
+            ) from None
+
+    def kafka_properties(self) -> dict[str, str]:
+        """Properties for librdkafka from the file, bootstrap servers included."""
+        properties = {"bootstrap.servers": self.kafka_bootstrap_servers}
+        if self.kafka_config_file is None:
+            return properties
+        try:
+            lines = self.kafka_config_file.read_text().splitlines()
+        except OSError as error:
+            raise InvalidValueError(
+                "WORKER_KAFKA_CONFIG_FILE", f"cannot be read: {error.strerror}"
+            ) from None
+        for line in lines:
+            name, _, value = line.partition("=")
+            if name.strip() and not name.lstrip().startswith("#"):
+                properties[name.strip()] = value.strip()
+        return properties
+
+
+class SettingsError(WorkerError):
+    """One or more settings are wrong: each with its variable and the rule."""
+
+
+def read_settings(**overrides: Any) -> Settings:
+    """The settings of this process. Raises SettingsError with every wrong variable and what is allowed."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors(include_input=False, include_url=False):
+            where = "_".join(str(part) for part in problem["loc"][:1])
+            text = problem["msg"].removeprefix("Value error, ")
+            lines.append(f"WORKER_{where.upper()}: {text}" if where else f"WORKER_{text}")
+        raise SettingsError("\n".join(lines)) from None

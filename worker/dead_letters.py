@@ -1,0 +1,107 @@
+"""Dead letters: records that are no command of ours, with a reason that a person understands.
+
+A payload is sealed (the journal's keys), because it may hold a token; the one of a record that carries a card number is
+left out altogether, and so is its key. Headers say where the record lay, why it is here and what to do.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from db_client.moves import DeadLetter, Source
+from db_client.sealing import Sealer
+from handlers.domain.card_numbers import bytes_hold_card_number
+from handlers.ports import Message
+from worker.routes import MAX_MESSAGE_BYTES, dead_letter_topic
+
+
+class Reason(StrEnum):
+    """Why a record is a dead letter. The closed list; the README has a sentence for each."""
+
+    UNREADABLE = "unreadable"
+    INVALID = "invalid"
+    REFUSED = "refused"
+    STALE = "stale"
+    CARD_NUMBER = "card_number"
+    CONFLICT = "conflict"
+    TOO_LARGE = "too_large"
+
+
+ADVICE: Final[Mapping[Reason, str]] = MappingProxyType(
+    {
+        Reason.UNREADABLE: "Not Avro of a schema we know. Publish with the schemas in avro/avsc/.",
+        Reason.INVALID: "A field breaks a rule. Mend the producer and publish again under the same id.",
+        Reason.REFUSED: "The journal's database refuses it. Tell the maintainers; publish again when it is mended.",
+        Reason.STALE: "Older than WORKER_MAX_COMMAND_AGE_S. Start a new payment if it is still wanted.",
+        Reason.CARD_NUMBER: "A card number in a text field. Its payload is not kept. Find who let it in, and publish"
+        " a token or a stored profile instead.",
+        Reason.CONFLICT: "The same id was used before with other content. The first one counts; use a new id.",
+        Reason.TOO_LARGE: "Larger than a command may be. Its payload is not kept.",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A Kafka record as it was read. `headers` are the first value of each name.
+
+    `suspect`: it lies below the offsets that were committed before, so the journal may have forgotten it.
+    """
+
+    source: Source
+    key: bytes
+    value: bytes
+    headers: Mapping[str, bytes]
+    timestamp_ms: int
+    suspect: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """What is wrong with a record."""
+
+    reason: Reason
+    text: str
+    field: str = ""
+
+
+def letter(record: Record, flaw: Flaw, *, sealer: Sealer) -> DeadLetter:
+    """The dead letter for `record`, ready for the outbox."""
+    source = record.source
+    carries_card = flaw.reason is Reason.CARD_NUMBER or bytes_hold_card_number(record.value)
+    keep = not carries_card and flaw.reason is not Reason.TOO_LARGE
+    sealed = sealer.seal_bytes(record.value, bound_to=source.key) if keep else None
+    if sealed is not None and len(sealed) > MAX_MESSAGE_BYTES:
+        sealed = None
+    key = record.key
+    if len(key) > MAX_KEY_BYTES or bytes_hold_card_number(key) or flaw.reason is Reason.CARD_NUMBER:
+        key = b""
+    headers = [
+        ("dlq.reason", flaw.reason.value),
+        ("dlq.text", flaw.text[:MAX_TEXT]),
+        ("dlq.field", flaw.field),
+        ("dlq.advice", ADVICE[flaw.reason]),
+        ("dlq.topic", source.topic),
+        ("dlq.topic_id", source.topic_id),
+        ("dlq.partition", str(source.partition)),
+        ("dlq.offset", str(source.offset)),
+        ("dlq.timestamp_ms", str(record.timestamp_ms)),
+        ("dlq.payload", "sealed" if sealed is not None else "left out"),
+        ("ce_id", f"dlq:{source.key}"),
+        ("ce_specversion", "1.0"),
+        ("ce_type", "payments.dead_letter.v1"),
+    ]
+    message = Message(
+        topic=dead_letter_topic(source.topic),
+        key=key,
+        value=sealed if sealed is not None else b"",
+        headers=tuple((name, value.encode()) for name, value in headers if value),
+        event_id=f"dlq:{source.key}",
+    )
+    return DeadLetter(source, message)
+
+
+MAX_KEY_BYTES: Final = 256
+MAX_TEXT: Final = 500

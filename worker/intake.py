@@ -1,0 +1,327 @@
+"""Intake: one thread owns the consumer. Poll, decode, admit in one commit of the journal, only then commit the offsets.
+
+It starts each partition at the journal's position; Kafka's committed offsets are for lag displays, and a hint: a record
+below them that the journal does not know is one that the journal forgot, and is admitted as suspect. While anything
+that a payment needs is down, or enough is in flight, the partitions are paused and polling goes on, so that the member
+stays in its group. Nothing here waits without a bound.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotYet
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+
+from db_client.group_commit import JournalRefusedError
+from db_client.moves import Admission, Admit, Admitted, DeadLetter, Fate, Source
+from handlers.domain.errors import SessionOver, Unavailable
+from handlers.ports import Operation
+from worker.dead_letters import Record
+from worker.decode import Decoder
+from worker.telemetry import Metrics, log, where
+
+_POLL_S: Final = 0.05
+_SETTLE_S: Final = 5.0
+_PAUSE_S: Final = 1.0
+
+
+class JournalDoor(Protocol):
+    """What intake needs of the journal."""
+
+    def positions(self, topic_id: str) -> dict[int, int]:
+        """Partition → next offset. Raises Unavailable."""
+        ...
+
+    def admit(self, move: Admit) -> "Future[Admitted]":
+        """One batch in one commit."""
+        ...
+
+    def topic_ids(self, names: Sequence[str]) -> dict[str, str]:
+        """Topic name → id of the cluster. Raises Unavailable."""
+        ...
+
+
+class CrewDoor(Protocol):
+    """What intake needs of the crew."""
+
+    def room(self) -> int:
+        """How many more payments may be taken now; 0 while anything that they need is down."""
+        ...
+
+    def take(self, operations: Sequence[Operation]) -> None:
+        """Start these. From any thread."""
+        ...
+
+
+@dataclass(slots=True)
+class Assigned:
+    """One partition of ours: its topic's id, and the offset below which an unknown record is suspect."""
+
+    topic_id: str
+    suspect_below: int
+
+
+@dataclass(slots=True)
+class Intake:
+    """The consumer's thread."""
+
+    properties: dict[str, Any]
+    topics: Sequence[str]
+    decoder: Decoder
+    journal: JournalDoor
+    crew: CrewDoor
+    metrics: Metrics
+    batch: int
+    now: Callable[[], datetime]
+    on_over: Callable[[SessionOver], None]
+    beat: float = field(default_factory=time.monotonic)
+    ready: bool = False
+    _assigned: dict[tuple[str, int], Assigned] = field(default_factory=dict)
+    _unplaced: list[TopicPartition] = field(default_factory=list)
+    _paused: bool = False
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Join the group and begin."""
+        self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
+        self._thread.start()
+
+    def stop(self, *, grace_s: float) -> None:
+        """Leave the group."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(timeout=grace_s)
+
+    def _run(self) -> None:
+        consumer = Consumer(self.properties)
+        try:
+            consumer.subscribe(
+                list(self.topics),
+                on_assign=self._on_assign,
+                on_revoke=self._on_revoke,
+                on_lost=self._on_revoke,
+            )
+            while not self._stop.is_set():
+                self.beat = time.monotonic()
+                self._place(consumer)
+                room = self._breathe(consumer)
+                messages = consumer.consume(min(room, self.batch) or 1, timeout=_POLL_S)
+                self._handle(consumer, messages)
+        except SessionOver as over:
+            self.on_over(over)
+        except Exception as crash:  # noqa: BLE001 - the thread's door: its death must end the session, not hide
+            log.error("intake crashed", why=where(crash))
+            self.on_over(SessionOver(f"intake crashed: {where(crash)}"))
+        finally:
+            consumer.close()
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        try:
+            self._assign(consumer, partitions)
+        except (Unavailable, KafkaException) as error:
+            log.warning("partitions wait for their position", count=len(partitions), why=str(error))
+            consumer.incremental_assign(partitions)
+            consumer.pause(partitions)
+            self._unplaced.extend(partitions)
+
+    def _assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Assign at the journal's position. Raises Unavailable before anything is assigned."""
+        ids = self.journal.topic_ids(sorted({it.topic for it in partitions}))
+        known = {topic_id: self.journal.positions(topic_id) for topic_id in ids.values()}
+        hints = consumer.committed(partitions, timeout=_SETTLE_S) if partitions else []
+        placed = []
+        for hint in hints:
+            topic_id = ids[hint.topic]
+            position = known[topic_id].get(hint.partition)
+            start = OFFSET_BEGINNING if position is None else position
+            placed.append(TopicPartition(hint.topic, hint.partition, start))
+            self._assigned[hint.topic, hint.partition] = Assigned(topic_id, max(hint.offset, 0))
+        consumer.incremental_assign(placed)
+        if self._paused:
+            consumer.pause(placed)
+        self.ready = True
+        for it in placed:
+            log.info("partition assigned", topic=it.topic, partition=it.partition, offset=it.offset)
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        for it in partitions:
+            self._assigned.pop((it.topic, it.partition), None)
+        gone = {(it.topic, it.partition) for it in partitions}
+        self._unplaced = [it for it in self._unplaced if (it.topic, it.partition) not in gone]
+        consumer.incremental_unassign(partitions)
+
+    def _place(self, consumer: Consumer) -> None:
+        """Try again what could not be placed when it was assigned."""
+        if not self._unplaced:
+            return
+        try:
+            self.journal.topic_ids(sorted({it.topic for it in self._unplaced}))
+        except Unavailable:
+            time.sleep(_POLL_S)
+            return
+        waiting, self._unplaced = self._unplaced, []
+        consumer.incremental_unassign(waiting)
+        self._on_assign(consumer, waiting)
+
+    def _breathe(self, consumer: Consumer) -> int:
+        """Pause where there is no room, resume where there is; returns the room."""
+        room = self.crew.room()
+        if (room <= 0) != self._paused:
+            self._paused = room <= 0
+            self.metrics.intake_paused.set(int(self._paused))
+            parts = [TopicPartition(topic, number) for topic, number in self._assigned]
+            (consumer.pause if self._paused else consumer.resume)(parts)
+        return max(room, 0)
+
+    def _handle(self, consumer: Consumer, messages: Sequence[Message]) -> None:
+        records = [it for it in (self._record(message) for message in messages) if it is not None]
+        if not records:
+            return
+        move = self._decoded(consumer, records)
+        admitted = self._admitted(consumer, move)
+        self._commit_offsets(consumer, move)
+        self._count(move, admitted)
+        self.crew.take(admitted.operations)
+
+    def _record(self, message: Message) -> Record | None:
+        error = message.error()
+        if error is not None:
+            if error.fatal():
+                raise SessionOver(f"the consumer died: {error.str()}")
+            if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - the library's public constant has this name
+                log.warning("the consumer reports", why=error.str())
+            return None
+        topic, partition, offset = message.topic(), message.partition(), message.offset()
+        assert topic is not None
+        assert partition is not None
+        assert offset is not None
+        part = self._assigned.get((topic, partition))
+        if part is None:
+            return None  # taken away meanwhile: its next owner starts from the journal's position
+        headers: dict[str, bytes] = {}
+        for pair in message.headers() or []:
+            headers.setdefault(pair[0], pair[1] if isinstance(pair[1], bytes) else b"")
+        key, value = message.key(), message.value()
+        return Record(
+            source=Source(topic, part.topic_id, partition, offset),
+            key=key if isinstance(key, bytes) else b"",
+            value=value if isinstance(value, bytes) else b"",
+            headers=headers,
+            timestamp_ms=message.timestamp()[1],
+            suspect=offset < part.suspect_below,
+        )
+
+    def _decoded(self, consumer: Consumer, records: Sequence[Record]) -> Admit:
+        admissions: list[Admission] = []
+        letters: list[DeadLetter] = []
+        positions: dict[tuple[str, str, int], int] = {}
+        for record in records:
+            source = record.source
+            found = self._decode_patiently(consumer, record)
+            if isinstance(found, Admission):
+                admissions.append(found)
+            else:
+                letters.append(found)
+                self.metrics.dead_letters.labels(_reason(found)).inc()
+                log.warning(
+                    "dead letter",
+                    reason=_reason(found),
+                    topic=source.topic,
+                    partition=source.partition,
+                    offset=source.offset,
+                )
+            positions[source.topic, source.topic_id, source.partition] = source.offset + 1
+        return Admit(admissions, letters, positions)
+
+    def _decode_patiently(self, consumer: Consumer, record: Record) -> Admission | DeadLetter:
+        """Decode; a schema registry that is down pauses intake and never fills the dead letters."""
+        while True:
+            try:
+                return self.decoder.decode(record, now=self.now())
+            except Unavailable as unavailable:
+                log.warning("intake waits", why=str(unavailable))
+                self._keep_polling(consumer, _PAUSE_S)
+                if self._stop.is_set():
+                    raise SessionOver("stopped while the schema registry was down") from None
+
+    def _admitted(self, consumer: Consumer, move: Admit) -> Admitted:
+        """Wait for the commit; a record that the database refuses is found by bisection and becomes a dead letter."""
+        try:
+            return self._await(consumer, self.journal.admit(move))
+        except JournalRefusedError as refused:
+            log.error("the journal refuses a batch", count=len(move.admissions), why=str(refused))
+        if len(move.admissions) > 1:
+            middle = len(move.admissions) // 2
+            first = self._admitted(consumer, Admit(move.admissions[:middle], [], {}))
+            rest = Admit(move.admissions[middle:], move.dead_letters, move.positions)
+            second = self._admitted(consumer, rest)
+            return Admitted([*first.fates, *second.fates], [*first.operations, *second.operations])
+        bad = [DeadLetter(it.source, it.refused()) for it in move.admissions]
+        letters = Admit([], [*move.dead_letters, *bad], move.positions)
+        return self._await(consumer, self.journal.admit(letters))
+
+    def _await(self, consumer: Consumer, future: "Future[Admitted]") -> Admitted:
+        """The commit's result; meanwhile the member stays in its group by polling paused partitions."""
+        while True:
+            try:
+                return future.result(timeout=_PAUSE_S)
+            except NotYet:
+                self._keep_polling(consumer, 0.0)
+
+    def _keep_polling(self, consumer: Consumer, seconds: float) -> None:
+        """Poll without taking anything: all is paused, and what was fetched before is fetched again later."""
+        parts = [TopicPartition(topic, number) for topic, number in self._assigned]
+        if not self._paused:
+            self._paused = True
+            self.metrics.intake_paused.set(1)
+            consumer.pause(parts)
+        self.beat = time.monotonic()
+        for message in consumer.consume(1, timeout=max(seconds, _POLL_S)):
+            topic, partition, offset = message.topic(), message.partition(), message.offset()
+            if message.error() is None and topic and partition is not None and offset is not None:
+                consumer.seek(TopicPartition(topic, partition, offset))
+
+    def _commit_offsets(self, consumer: Consumer, move: Admit) -> None:
+        """The hint for lag displays and for a journal that lost time. Never what decides where intake starts."""
+        offsets = [
+            TopicPartition(topic, partition, offset)
+            for (topic, _, partition), offset in move.positions.items()
+            if (topic, partition) in self._assigned
+        ]
+        if not offsets:
+            return
+        try:
+            consumer.commit(offsets=offsets, asynchronous=False)
+        except KafkaException as error:
+            log.warning("offsets were not committed", why=error.args[0].str())
+
+    def _count(self, move: Admit, admitted: Admitted) -> None:
+        for fate in admitted.fates:
+            self.metrics.admitted.labels(fate.value).inc()
+            if fate is Fate.CONFLICT:
+                self.metrics.dead_letters.labels("conflict").inc()
+                log.warning("dead letter", reason="conflict")
+        suspects = sum(operation.suspect for operation in admitted.operations)
+        if suspects:
+            log.warning(
+                "suspect commands: the gateway is asked before they may be sent", count=suspects
+            )
+        if move.dead_letters:
+            self.metrics.admitted.labels("dead_letter").inc(len(move.dead_letters))
+
+
+def _reason(found: DeadLetter) -> str:
+    return next(value.decode() for name, value in found.message.headers if name == "dlq.reason")

@@ -1,0 +1,125 @@
+"""The janitor of a live session: wakes what is due, finds what was forgotten, takes dead sessions over.
+
+The order of a take-over is the point: end the dead session's row (which waits for its last commit), fence its producer,
+read its watermark, and only then move its rows and operations, in one db_txn. Any live session may do it; where two
+try, one wins and the other finds nothing left.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from db_client.group_commit import GroupCommit
+from db_client.moves import Rehome, Rehomed
+from db_client.reading import Reader
+from db_client.takeovers import Sessions
+from handlers.domain.errors import Unavailable
+from worker.crew import Crew
+from worker.telemetry import Metrics, log
+
+_SWEEP_S: Final = 15.0
+_BACKLOG_S: Final = 5.0
+_REST_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """How often the janitor looks: for due work, and for dead sessions."""
+
+    tick_s: float
+    dead_s: float
+
+
+class Janitor:
+    """One asyncio task of the session. `fence` fences a dead session and returns its watermark in Kafka."""
+
+    def __init__(
+        self,
+        *,
+        reader: Reader,
+        sessions: Sessions,
+        commits: GroupCommit,
+        crew: Crew,
+        fence: Callable[[str], int | None],
+        deadline_s: float,
+        rounds: Rounds,
+        metrics: Metrics,
+    ) -> None:
+        self._reader = reader
+        self._sessions = sessions
+        self._commits = commits
+        self._crew = crew
+        self._fence = fence
+        self._deadline_s = deadline_s
+        self._rounds = rounds
+        self._metrics = metrics
+        self.beat = time.monotonic()
+
+    async def run(self) -> None:
+        """Go the rounds until cancelled. Raises SessionOver."""
+        sweep = dead = backlog = 0.0
+        while True:
+            self.beat = now = time.monotonic()
+            try:
+                self._crew.pump()
+                await self._wake()
+                if now >= dead:
+                    dead = now + self._rounds.dead_s
+                    await self._take_over()
+                if now >= sweep:
+                    sweep = now + _SWEEP_S
+                    await self._sweep()
+                if now >= backlog:
+                    backlog = now + _BACKLOG_S
+                    await self._measure()
+            except Unavailable as unavailable:
+                log.warning("the janitor waits", why=str(unavailable))
+                await asyncio.sleep(_REST_S)
+            await asyncio.sleep(self._rounds.tick_s)
+
+    async def _wake(self) -> None:
+        room = self._crew.places()
+        if room > 0:
+            await self._start(await asyncio.to_thread(self._reader.due, most=room))
+
+    async def _sweep(self) -> None:
+        """What this session owns, without a due time and not in memory, was forgotten on the way: a crashed lane."""
+        forgotten = await asyncio.to_thread(self._reader.undated)
+        await self._start(forgotten[: max(0, self._crew.places())])
+
+    async def _start(self, ids: list[str]) -> None:
+        reserved = self._crew.reserve(ids)
+        if not reserved:
+            return
+        try:
+            operations = await asyncio.to_thread(self._reader.whole, reserved)
+        except Exception:
+            self._crew.release(reserved)
+            raise
+        self._crew.release(set(reserved) - {it.operation_id for it in operations})
+        self._crew.start_reserved(operations)
+
+    async def _take_over(self) -> None:
+        for dead in await asyncio.to_thread(self._sessions.dead):
+            if not await asyncio.to_thread(self._sessions.end_if_expired, dead):
+                continue
+            watermark = await asyncio.to_thread(self._fence, dead)
+            move = Rehome(dead, watermark or 0, self._deadline_s)
+            rehomed: Rehomed | None = await self._commits.write(move)
+            if rehomed is None:
+                continue
+            self._metrics.takeovers.inc()
+            log.warning(
+                "took a dead session over",
+                dead=dead,
+                count=rehomed.operations,
+                number=rehomed.messages,
+            )
+
+    async def _measure(self) -> None:
+        backlog = await asyncio.to_thread(self._reader.backlog)
+        for stage, count in backlog.by_stage.items():
+            self._metrics.backlog.labels(stage).set(count)
+        self._metrics.oldest_s.set(backlog.oldest_age_s)

@@ -1,0 +1,250 @@
+"""Kafka's admin corner: topics, topic ids, the fence of a dead session, and plain readers and writers for the CLI.
+
+The worker's own consumer and producer live in `intake.py` and `publisher.py`. This corner is for everything that is
+not on the way of a payment.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from handlers.domain.errors import Unavailable
+
+_TIMEOUT_S: Final = 10.0
+_QUIET: Final[dict[str, Any]] = {"log_level": "2", "error_cb": lambda _error: None}
+
+
+@dataclass(frozen=True, slots=True)
+class TopicFacts:
+    """A topic as the cluster has it."""
+
+    name: str
+    topic_id: str
+    partitions: int
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A record as the CLI and the demo see it."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes
+    value: bytes
+    headers: dict[str, bytes]
+    timestamp_ms: int
+
+
+def transactional_id(group: str, session_id: str) -> str:
+    """The producer's identity of one session."""
+    return f"{group}-{session_id}"
+
+
+def progress_group(group: str, session_id: str) -> str:
+    """The group without members whose offset is the session's watermark."""
+    return f"{group}-{session_id}-progress"
+
+
+class Admin:
+    """Topics of one cluster. Raises Unavailable where it does not answer."""
+
+    def __init__(self, properties: Mapping[str, str]) -> None:
+        self._client = AdminClient({**properties, **_QUIET})
+
+    def create(
+        self, topics: Mapping[str, int], *, replicas: int, config: Mapping[str, str]
+    ) -> list[str]:
+        """Create those of `topics` (name → partitions) that are missing; their names."""
+        missing = {name: count for name, count in topics.items() if name not in self.names()}
+        if not missing:
+            return []
+        new = [
+            NewTopic(name, num_partitions=count, replication_factor=replicas, config=dict(config))
+            for name, count in missing.items()
+        ]
+        for name, done in self._client.create_topics(new, operation_timeout=_TIMEOUT_S).items():
+            try:
+                done.result(timeout=2 * _TIMEOUT_S)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise Unavailable("Kafka", f"topic {name}: {error.args[0].str()}") from None
+        return sorted(missing)
+
+    def names(self) -> set[str]:
+        """Every topic's name."""
+        try:
+            return set(self._client.list_topics(timeout=_TIMEOUT_S).topics)
+        except KafkaException as error:
+            raise Unavailable("Kafka", error.args[0].str()) from None
+
+    def describe(self, names: Iterable[str]) -> dict[str, TopicFacts]:
+        """What the cluster knows of these topics; those that it does not have are left out."""
+        futures = self._client.describe_topics(
+            TopicCollection(list(names)), request_timeout=_TIMEOUT_S
+        )
+        facts = {}
+        for name, future in futures.items():
+            try:
+                found = future.result(timeout=2 * _TIMEOUT_S)
+            except KafkaException as error:
+                if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    continue
+                raise Unavailable("Kafka", error.args[0].str()) from None
+            replicas = min((len(part.replicas) for part in found.partitions), default=0)
+            facts[name] = TopicFacts(name, str(found.topic_id), len(found.partitions), replicas)
+        return facts
+
+    def committed(self, group: str, topic: str) -> int | None:
+        """The committed offset of partition 0 for a group without members."""
+        request = [ConsumerGroupTopicPartitions(group, [TopicPartition(topic, 0)])]
+        future = self._client.list_consumer_group_offsets(request, request_timeout=_TIMEOUT_S)[
+            group
+        ]
+        try:
+            found = future.result(timeout=2 * _TIMEOUT_S).topic_partitions[0]
+        except KafkaException as error:
+            raise Unavailable("Kafka", error.args[0].str()) from None
+        return found.offset if found.offset >= 0 else None
+
+
+def fence(properties: Mapping[str, str], *, group: str, session_id: str, topic: str) -> int | None:
+    """Fence a dead session's producer, then read its watermark: nothing of it can be published afterwards."""
+    producer = Producer(
+        {**properties, **_QUIET, "transactional.id": transactional_id(group, session_id)}
+    )
+    try:
+        producer.init_transactions(2 * _TIMEOUT_S)
+    except KafkaException as error:
+        raise Unavailable("Kafka", error.args[0].str()) from None
+    finally:
+        producer.purge()
+    return read_watermark(properties, group=group, session_id=session_id, topic=topic)
+
+
+def read_watermark(
+    properties: Mapping[str, str], *, group: str, session_id: str, topic: str
+) -> int | None:
+    """The session's watermark as its last kafka_txn left it; None where it never committed one."""
+    name = progress_group(group, session_id)
+    consumer = Consumer(
+        {**properties, **_QUIET, "group.id": name, "isolation.level": "read_committed"}
+    )
+    try:
+        found = consumer.committed([TopicPartition(topic, 0)], timeout=_TIMEOUT_S)[0]
+    except KafkaException as error:
+        raise Unavailable("Kafka", error.args[0].str()) from None
+    finally:
+        consumer.close()
+    if found.error is not None:
+        raise Unavailable("Kafka", found.error.str())
+    return found.offset if found.offset >= 0 else None
+
+
+def send(
+    properties: Mapping[str, str], records: Iterable[tuple[str, bytes, bytes, dict[str, bytes]]]
+) -> int:
+    """Publish `(topic, key, value, headers)` with an idempotent producer; returns when all are acknowledged."""
+    producer = Producer({**properties, **_QUIET, "enable.idempotence": True, "linger.ms": 5})
+    failures: list[str] = []
+
+    def delivered(error: KafkaError | None, _message: Any) -> None:
+        if error is not None:
+            failures.append(error.str())
+
+    count = 0
+    for topic, key, value, headers in records:
+        pairs: list[tuple[str, str | bytes | None]] = list(headers.items())
+        while True:
+            try:
+                producer.produce(topic, value, key, headers=pairs, on_delivery=delivered)
+                break
+            except BufferError:
+                producer.poll(0.1)
+        count += 1
+    left = producer.flush(3 * _TIMEOUT_S)
+    if failures or left:
+        raise Unavailable(
+            "Kafka", failures[0] if failures else f"{left} records were not acknowledged"
+        )
+    return count
+
+
+def read_topics(
+    properties: Mapping[str, str], topics: Iterable[str], *, follow: bool, idle_s: float = 1.0
+) -> Iterator[Seen]:
+    """Every committed record of `topics` from the beginning; ends at the present end unless `follow`.
+
+    Reads with `read_committed`, as every consumer of these topics must.
+    """
+    consumer = Consumer(
+        {
+            **properties,
+            **_QUIET,
+            "group.id": "payment-worker-reader",
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+        }
+    )
+    try:
+        metadata = consumer.list_topics(timeout=_TIMEOUT_S)
+        parts = [
+            TopicPartition(name, number, OFFSET_BEGINNING)
+            for name in topics
+            if name in metadata.topics
+            for number in metadata.topics[name].partitions
+        ]
+        consumer.assign(parts)
+        yield from _read(
+            consumer, {(it.topic, it.partition) for it in parts}, follow=follow, idle_s=idle_s
+        )
+    except KafkaException as error:
+        raise Unavailable("Kafka", error.args[0].str()) from None
+    finally:
+        consumer.close()
+
+
+def _read(
+    consumer: Consumer, unread: set[tuple[str, int]], *, follow: bool, idle_s: float
+) -> Iterator[Seen]:
+    quiet_until = time.monotonic() + 3 * _TIMEOUT_S
+    while unread or follow:
+        for message in consumer.consume(500, timeout=min(idle_s, 0.2)):
+            error = message.error()
+            if error is None:
+                yield _seen(message)
+                quiet_until = time.monotonic() + 3 * _TIMEOUT_S
+            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the library's public constant has this name
+                unread.discard((message.topic(), message.partition()))
+            else:
+                raise KafkaException(error)
+        if not follow and time.monotonic() > quiet_until:
+            raise Unavailable("Kafka", "no answer while reading to the end")
+
+
+def _seen(message: Any) -> Seen:
+    return Seen(
+        topic=message.topic(),
+        partition=message.partition(),
+        offset=message.offset(),
+        key=message.key() or b"",
+        value=message.value() or b"",
+        headers={name: value or b"" for name, value in message.headers() or []},
+        timestamp_ms=message.timestamp()[1],
+    )

@@ -1,0 +1,240 @@
+"""The living parts of one session: how they are joined, started and stopped, and how each of them is.
+
+Order of starting: the publisher claims its identity first, intake joins the group last. Stopping is the reverse: no new
+commands, what is in flight finishes, what was told is published, the last commits are written.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from db_client.group_commit import GroupCommit, Limits
+from db_client.journal import Journal
+from db_client.moves import Admit, Admitted, Mirror
+from db_client.reading import Reader
+from db_client.service import DbService
+from db_client.sessions import LeaseKeeper, Started
+from db_client.takeovers import Sessions
+from handlers.domain.errors import SessionOver, Unavailable
+from handlers.gateway.authorizenet.client import AuthorizeNet
+from handlers.passage import House
+from worker import routes, run_state, wiring
+from worker.config import Settings
+from worker.crew import Crew
+from worker.intake import Intake
+from worker.janitor import Janitor, Rounds
+from worker.kafka_admin import Admin, fence
+from worker.publisher import Publisher
+from worker.run_state import RunState
+from worker.telemetry import Metrics
+
+_LOOKS_A_LEASE = 8  # how often in a lease dead sessions are looked for
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a session stands on: settings, metrics, its row, its lease, and its two engines."""
+
+    settings: Settings
+    metrics: Metrics
+    started: Started
+    lease: LeaseKeeper
+    writing: Engine
+    reading: Engine
+    on_over: Callable[[SessionOver], None]
+
+
+@dataclass(frozen=True, slots=True)
+class JournalDoor:
+    """The journal as intake sees it."""
+
+    reader: Reader
+    commits: GroupCommit
+    admin: Admin
+
+    def positions(self, topic_id: str) -> dict[int, int]:
+        """Partition → next offset."""
+        return self.reader.positions(topic_id)
+
+    def admit(self, move: Admit) -> "Future[Admitted]":
+        """One batch in one commit."""
+        return self.commits.submit(move)
+
+    def topic_ids(self, names: Sequence[str]) -> dict[str, str]:
+        """Topic name → the cluster's id of it."""
+        facts = self.admin.describe(names)
+        missing = sorted(set(names) - set(facts))
+        if missing:
+            raise Unavailable("Kafka", f"no topic {', '.join(missing)}")
+        return {name: fact.topic_id for name, fact in facts.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of one session."""
+
+    session_id: str
+    lease: LeaseKeeper
+    publisher: Publisher
+    commits: GroupCommit
+    gateway: AuthorizeNet
+    records: DbService
+    crew: Crew
+    intake: Intake
+    janitor: Janitor
+
+    async def start(self) -> None:
+        """Begin to work. Raises Unavailable where Kafka is away."""
+        self.commits.start()
+        await asyncio.to_thread(self.publisher.start)
+        self.intake.start()
+
+    async def stop(self, *, grace_s: float) -> int:
+        """Stop everything within about `grace_s`; how many operations were left in the journal."""
+        await asyncio.to_thread(self.intake.stop, grace_s=10.0)
+        left = await self.crew.drain(grace_s=grace_s)
+        await asyncio.to_thread(self.publisher.stop, grace_s=grace_s)
+        await asyncio.to_thread(self.commits.stop)
+        await self.gateway.aclose()
+        await self.records.aclose()
+        return left
+
+    def down(self) -> list[str]:
+        """What a payment needs and is not there: intake pauses while this is not empty."""
+        return down(self.commits, self.gateway, self.records)
+
+    def state(self, pid: int) -> RunState:
+        """How it is, for the state file."""
+        beats = {
+            "journal": lambda: self.commits.beat,
+            "publisher": lambda: self.publisher.beat,
+            "intake": lambda: self.intake.beat,
+            "janitor": lambda: self.janitor.beat,
+            "lease": lambda: self.lease.beat,
+        }
+        return RunState(
+            pid=pid,
+            session=self.session_id,
+            ready=self.intake.ready,
+            written_at=run_state.now(),
+            beats=run_state.ages(beats),
+            down=self.down(),
+            in_flight=self.crew.in_flight,
+        )
+
+
+def down(commits: GroupCommit, gateway: AuthorizeNet, records: DbService) -> list[str]:
+    """The names of the neighbours that are not there."""
+    present = {
+        "journal": commits.available,
+        "gateway": gateway.available,
+        "db-service": records.available,
+    }
+    return [name for name, there in present.items() if not there]
+
+
+def build(ground: Ground, loop: asyncio.AbstractEventLoop) -> Parts:
+    """Join the parts. Raises InvalidValueError for settings that cannot be right, Unavailable for a registry away."""
+    settings, metrics, session_id = ground.settings, ground.metrics, ground.started.session_id
+    admin = Admin(settings.kafka_properties())
+    publisher = _publisher(ground)
+    commits = _commits(ground, publisher)
+    publisher.told = lambda mark: commits.post(Mirror(mark))
+    reader = Reader(ground.reading, session_id=session_id, sealer=wiring.sealer(settings))
+    gateway = wiring.gateway(settings, lease=ground.lease, metrics=metrics)
+    records = wiring.records(settings)
+    crew = Crew(
+        House(
+            gateway=gateway,
+            journal=Journal(commits, deadline_s=settings.gateway_deadline_s),
+            records=records,
+            wire=wiring.event_wire(settings),
+            clock=ground.lease,
+            rules=wiring.rules(settings),
+        ),
+        in_flight=settings.in_flight,
+        healthy=lambda: not down(commits, gateway, records),
+        metrics=metrics,
+        on_over=ground.on_over,
+        loop=loop,
+    )
+    intake = Intake(
+        properties=wiring.consumer_properties(settings),
+        topics=tuple(wiring.topics(settings).commands),
+        decoder=wiring.decoder(settings),
+        journal=JournalDoor(reader, commits, admin),
+        crew=crew,
+        metrics=metrics,
+        batch=settings.intake_batch,
+        now=ground.lease.now,
+        on_over=ground.on_over,
+    )
+    return Parts(
+        session_id=session_id,
+        lease=ground.lease,
+        publisher=publisher,
+        commits=commits,
+        gateway=gateway,
+        records=records,
+        crew=crew,
+        intake=intake,
+        janitor=_janitor(ground, reader=reader, commits=commits, crew=crew),
+    )
+
+
+def _publisher(ground: Ground) -> Publisher:
+    settings = ground.settings
+    return Publisher(
+        settings.kafka_properties(),
+        group=settings.kafka_group,
+        session_id=ground.started.session_id,
+        progress_topic=wiring.topics(settings).progress,
+        transaction_timeout_s=settings.kafka_transaction_timeout_s,
+        metrics=ground.metrics,
+        now=ground.lease.now,
+        session_alive=ground.lease.alive,
+        on_over=ground.on_over,
+    )
+
+
+def _commits(ground: Ground, publisher: Publisher) -> GroupCommit:
+    settings = ground.settings
+    return GroupCommit(
+        ground.writing,
+        session_id=ground.started.session_id,
+        incarnation=ground.started.incarnation,
+        sealer=wiring.sealer(settings),
+        limits=Limits(
+            deadline_s=settings.gateway_deadline_s,
+            status_topic=wiring.topics(settings).name(routes.STATUS),
+        ),
+        on_outbox=publisher.put,
+        on_over=ground.on_over,
+        alive=ground.lease.alive,
+    )
+
+
+def _janitor(ground: Ground, *, reader: Reader, commits: GroupCommit, crew: Crew) -> Janitor:
+    settings, session_id = ground.settings, ground.started.session_id
+
+    def fenced(dead: str) -> int | None:
+        return fence(
+            settings.kafka_properties(),
+            group=settings.kafka_group,
+            session_id=dead,
+            topic=wiring.topics(settings).progress,
+        )
+
+    return Janitor(
+        reader=reader,
+        sessions=Sessions(ground.reading, session_id, settings.kafka_group, settings.lease_s),
+        commits=commits,
+        crew=crew,
+        fence=fenced,
+        deadline_s=settings.gateway_deadline_s,
+        rounds=Rounds(settings.janitor_tick_s, settings.lease_s / _LOOKS_A_LEASE),
+        metrics=ground.metrics,
+    )

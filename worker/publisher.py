@@ -1,0 +1,221 @@
+"""The publisher: outbox rows in number order, exactly once, on a thread that alone owns the transactional producer.
+
+One kafka_txn produces a batch of rows, flushes, and moves the session's watermark: the next number, as the offset of
+the progress topic in a group without members. Both commit or neither does, so after any failure the watermark in Kafka
+says what is published. It is mirrored in the journal after the commit, because the offsets of such a group expire.
+`flush()` stands before the offsets: without it they race the records' registration and each kafka_txn costs 100 ms.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from db_client.moves import Numbered
+from handlers.domain.errors import SessionOver, Unavailable
+from worker.kafka_admin import progress_group, read_watermark, transactional_id
+from worker.telemetry import Metrics, log, where
+
+_MAX_BATCH: Final = 500
+_GATHER_S: Final = 0.004  # what concludes within this time shares a kafka_txn
+_REST_S: Final = 0.5
+_TIMEOUT_S: Final = 30.0
+
+
+class Publisher:
+    """Publishes what `put` hands over. `told` hears each new watermark, `on_over` that this session ends."""
+
+    def __init__(
+        self,
+        properties: Mapping[str, str],
+        *,
+        group: str,
+        session_id: str,
+        progress_topic: str,
+        transaction_timeout_s: float,
+        metrics: Metrics,
+        now: Callable[[], datetime],
+        session_alive: Callable[[], bool],
+        on_over: Callable[[SessionOver], None],
+    ) -> None:
+        self._properties = dict(properties)
+        self._group = group
+        self._session_id = session_id
+        self._progress = progress_topic
+        self._transaction_timeout_s = transaction_timeout_s
+        self._metrics = metrics
+        self._now = now
+        self._session_alive = session_alive
+        self._on_over = on_over
+        self._pending: deque[Numbered] = deque()
+        self._wake = threading.Condition()
+        self._stopping = False
+        self._producer: Producer | None = None
+        self._metadata: Any = None
+        self._failures: list[str] = []
+        self.told: Callable[[int], None] = lambda _watermark: None
+        self.watermark = 1
+        self.beat = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+
+    def start(self) -> None:
+        """Claim the producer's identity, then begin. Raises Unavailable."""
+        self._rebuild()
+        self._thread.start()
+
+    def put(self, rows: Sequence[Numbered]) -> None:
+        """Rows of one journal commit, in number order. Called in commit order."""
+        with self._wake:
+            self._pending.extend(rows)
+            self._wake.notify()
+
+    @property
+    def waiting(self) -> int:
+        """Rows that are committed and not yet published."""
+        return len(self._pending)
+
+    def stop(self, *, grace_s: float) -> None:
+        """Publish what is left, for at most `grace_s`, then end."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        self._thread.join(timeout=grace_s)
+
+    def _run(self) -> None:
+        try:
+            while True:
+                batch = self._gather()
+                if batch is None:
+                    return
+                if batch:
+                    self._publish(batch)
+        except SessionOver as over:
+            self._on_over(over)
+        except Exception as crash:  # noqa: BLE001 - the thread's door: its death must end the session, not hide
+            log.error("the publisher crashed", why=where(crash))
+            self._on_over(SessionOver(f"the publisher crashed: {where(crash)}"))
+
+    def _gather(self) -> list[Numbered] | None:
+        with self._wake:
+            if not self._pending:
+                if self._stopping:
+                    return None
+                self._wake.wait(timeout=_REST_S)
+        self.beat = time.monotonic()
+        if self._pending and len(self._pending) < _MAX_BATCH and not self._stopping:
+            time.sleep(_GATHER_S)
+        with self._wake:
+            return [self._pending[place] for place in range(min(_MAX_BATCH, len(self._pending)))]
+
+    def _publish(self, batch: Sequence[Numbered]) -> None:
+        """One kafka_txn for `batch`; on failure find out where we stand and let the loop come again."""
+        try:
+            self._transact(batch)
+        except KafkaException as failed:
+            self._recover(failed.args[0])
+            return
+        except Unavailable as unavailable:
+            log.warning("publishing failed", why=str(unavailable))
+            self._abort()
+            time.sleep(_REST_S)
+            return
+        self._published(batch[-1].number + 1)
+
+    def _transact(self, batch: Sequence[Numbered]) -> None:
+        if self._producer is None:
+            self._rebuild()
+            return
+        producer = self._producer
+        self._failures.clear()
+        producer.begin_transaction()
+        for row in batch:
+            message = row.message
+            producer.produce(
+                message.topic,
+                message.value,
+                message.key,
+                headers=list(message.headers),
+                on_delivery=self._delivered,
+            )
+        left = producer.flush(_TIMEOUT_S)
+        if self._failures or left:
+            raise Unavailable("Kafka", self._failures[0] if self._failures else f"{left} unsent")
+        offsets = [TopicPartition(self._progress, 0, batch[-1].number + 1)]
+        producer.send_offsets_to_transaction(offsets, self._metadata, _TIMEOUT_S)
+        producer.commit_transaction(_TIMEOUT_S)
+
+    def _delivered(self, error: KafkaError | None, _message: Any) -> None:
+        if error is not None:
+            self._failures.append(error.str())
+
+    def _published(self, watermark: int) -> None:
+        now = self._now()
+        with self._wake:
+            while self._pending and self._pending[0].number < watermark:
+                row = self._pending.popleft()
+                self._metrics.published.labels(row.message.topic).inc()
+                self._metrics.publish_lag_s.observe(
+                    max(0.0, (now - row.created_at).total_seconds())
+                )
+        self.watermark = watermark
+        self.told(watermark)
+
+    def _recover(self, error: KafkaError) -> None:
+        log.warning("a kafka_txn failed", why=error.str(), kind=error.name())
+        if not self._session_alive():
+            raise SessionOver("this session has ended: its producer publishes no more")
+        if error.fatal():
+            self._producer = None
+        else:
+            self._abort()
+        time.sleep(_REST_S)
+
+    def _abort(self) -> None:
+        """Abort, or throw the producer away where even that fails. Either way the watermark says what is published."""
+        producer = self._producer
+        if producer is None:
+            return
+        try:
+            producer.purge()
+            producer.abort_transaction(_TIMEOUT_S)
+        except KafkaException:
+            pass
+        self._producer = None
+
+    def _rebuild(self) -> None:
+        """A new producer under the same identity; then read what is published and forget it.
+
+        Raises Unavailable (come again), SessionOver where the session ended: an ended one never claims its identity.
+        """
+        if not self._session_alive():
+            raise SessionOver("this session has ended: its producer publishes no more")
+        producer = Producer(
+            {
+                **self._properties,
+                "transactional.id": transactional_id(self._group, self._session_id),
+                "transaction.timeout.ms": int(self._transaction_timeout_s * 1000),
+                "linger.ms": 5,
+                "compression.type": "lz4",
+                "error_cb": lambda _error: None,
+                "log_level": "2",
+            }
+        )
+        try:
+            producer.init_transactions(_TIMEOUT_S)
+            if self._metadata is None:
+                group = progress_group(self._group, self._session_id)
+                consumer = Consumer({**self._properties, "group.id": group, "log_level": "2"})
+                self._metadata = consumer.consumer_group_metadata()
+                consumer.close()
+        except KafkaException as error:
+            raise Unavailable("Kafka", error.args[0].str()) from None
+        mark = read_watermark(
+            self._properties, group=self._group, session_id=self._session_id, topic=self._progress
+        )
+        self._producer = producer
+        if mark is not None and mark > self.watermark:
+            self._published(mark)

@@ -1,0 +1,181 @@
+"""One session from start to end, and the next one when it is over.
+
+A session that expired, was fenced, or whose journal lost time never revives: everything it held goes with it, and a new
+one begins under a new name. What it left is taken over, by its successor or by any other live session. A stop asked for
+by the operator drains instead: no new work, what is in flight finishes within the grace, the rest stays in the journal.
+"""
+
+import asyncio
+import os
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, Final
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from db_client import schema
+from db_client.database import engine
+from db_client.sessions import LeaseKeeper, boottime, end_session, start_session
+from handlers.domain.errors import SessionOver, Unavailable, WorkerError
+from worker import parts, run_state, wiring
+from worker.config import Settings
+from worker.kafka_admin import Admin
+from worker.parts import Ground, Parts
+from worker.telemetry import Metrics, log, where
+
+_STATE_S: Final = 1.0
+_RESTARTS_S: Final = (0.2, 1.0, 3.0, 5.0)
+_OVER_GRACE_S: Final = 2.0
+
+
+class NotReadyError(WorkerError):
+    """The world is not as a worker needs it (schema, topics). The text says which command mends it."""
+
+
+async def run_sessions(settings: Settings, *, metrics: Metrics, stop: asyncio.Event) -> None:
+    """Run session after session until `stop`. Raises NotReadyError, InvalidValueError for what a person must mend."""
+    failures = 0
+    while not stop.is_set():
+        session = Session(settings, metrics=metrics)
+        try:
+            await session.run(stop)
+        except Unavailable as unavailable:
+            failures += 1
+            log.warning("cannot start", why=str(unavailable))
+        except SessionOver as over:
+            failures = 0
+            log.warning("the session is over", session=session.session_id, why=str(over))
+        if not stop.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(
+                    stop.wait(), _RESTARTS_S[min(failures, len(_RESTARTS_S) - 1)]
+                )
+
+
+class Session:
+    """Everything that lives as long as one lease."""
+
+    def __init__(self, settings: Settings, *, metrics: Metrics) -> None:
+        self.session_id = wiring.new_session_id()
+        self._settings = settings
+        self._metrics = metrics
+        self._loop = asyncio.get_running_loop()
+        self._over: asyncio.Future[SessionOver] = self._loop.create_future()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Live until `stop`, or until it is over: then raises SessionOver. Raises Unavailable where it cannot start."""
+        url = self._settings.journal_url.get_secret_value()
+        engines = {
+            role: engine(url, role=f"payment-worker {role}", pool_size=size)
+            for role, size in (("journal", 1), ("lease", 1), ("reads", 4))
+        }
+        try:
+            await asyncio.to_thread(check_world, engines["reads"], self._settings)
+            await self._run(stop, engines)
+        finally:
+            for it in engines.values():
+                await asyncio.to_thread(it.dispose)
+
+    async def _run(self, stop: asyncio.Event, engines: dict[str, Engine]) -> None:
+        settings = self._settings
+        taken_at = boottime()
+        started = await asyncio.to_thread(
+            start_session,
+            engines["journal"],
+            session_id=self.session_id,
+            group=settings.kafka_group,
+            lease_s=settings.lease_s,
+        )
+        lease = LeaseKeeper(engines["lease"], started, taken_at=taken_at, on_over=self._end)
+        lease.start()
+        log.info("session started", session=self.session_id)
+        why = "ended by itself"
+        try:
+            ground = Ground(
+                settings=settings,
+                metrics=self._metrics,
+                started=started,
+                lease=lease,
+                writing=engines["journal"],
+                reading=engines["reads"],
+                on_over=self._end,
+            )
+            await self._live(stop, await asyncio.to_thread(parts.build, ground, self._loop))
+            why = "stopped"
+        finally:
+            with suppress(
+                DBAPIError
+            ):  # the database is away: the lease runs out, which comes to the same
+                await asyncio.to_thread(
+                    end_session, engines["reads"], session_id=self.session_id, why=why
+                )
+            await asyncio.to_thread(lease.stop)
+            log.info("session ended", session=self.session_id, why=why)
+
+    async def _live(self, stop: asyncio.Event, living: Parts) -> None:
+        rounds = [
+            asyncio.create_task(self._guard(living.janitor.run(), "the janitor")),
+            asyncio.create_task(self._guard(self._tell_state(living), "the state file")),
+        ]
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await living.start()
+            ends: set[asyncio.Future[Any]] = {stopping, self._over}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            grace_s = _OVER_GRACE_S if self._over.done() else self._settings.shutdown_grace_s
+            for task in (*rounds, stopping):
+                task.cancel()
+            await asyncio.gather(*rounds, stopping, return_exceptions=True)
+            left = await living.stop(grace_s=grace_s)
+            if left:
+                log.info("left in the journal", count=left)
+        if self._over.done():
+            raise self._over.result()
+
+    def _end(self, over: SessionOver) -> None:
+        """This session is over. From any thread; the first reason counts."""
+
+        def settle() -> None:
+            if not self._over.done():
+                self._over.set_result(over)
+
+        self._loop.call_soon_threadsafe(settle)
+
+    async def _guard(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        try:
+            await work
+        except SessionOver as over:
+            self._end(over)
+        except Exception as crash:  # noqa: BLE001 - a round that died must end the session, not hide
+            log.error("crashed", what=name, why=where(crash))
+            self._end(SessionOver(f"{name} crashed: {where(crash)}"))
+
+    async def _tell_state(self, living: Parts) -> None:
+        while True:
+            await asyncio.to_thread(
+                run_state.write, self._settings.state_file, living.state(os.getpid())
+            )
+            await asyncio.sleep(_STATE_S)
+
+
+def check_world(reads: Engine, settings: Settings) -> None:
+    """Raise NotReadyError where the journal's schema or a topic is missing, Unavailable where nobody answers."""
+    try:
+        present = schema.present_revision(reads)
+    except DBAPIError as error:
+        raise Unavailable("journal", str(error.orig).splitlines()[0]) from None
+    needed = schema.needed_revision()
+    if present != needed:
+        raise NotReadyError(
+            f"the journal's schema is {present or 'not there'}, this worker needs {needed}:"
+            " run `run_worker.py migrate`"
+        )
+    names = wiring.topics(settings)
+    wanted = {*names.commands, *names.events, *names.dead_letters, names.progress}
+    missing = sorted(wanted - Admin(settings.kafka_properties()).names())
+    if missing:
+        raise NotReadyError(
+            f"topics are missing: {', '.join(missing)}: run `run_worker.py topics --create`"
+        )

@@ -1,0 +1,187 @@
+"""Builds the parts of a session out of the settings. Nothing is decided and nothing runs here."""
+
+import secrets
+import time
+from typing import Any, Final
+
+from avro import catalog as kinds
+from avro.catalog import Catalog
+from avro.reader import Reader as WireReader
+from avro.registry import Credentials, Registry
+from avro.writer import Writer, registered_headers, single_object_headers
+from db_client.sealing import Sealer, read_keys
+from db_client.service import DbService, DbServiceSettings
+from handlers.domain.errors import InvalidValueError
+from handlers.domain.secret import Secret
+from handlers.gateway.authorizenet.client import AuthorizeNet
+from handlers.gateway.authorizenet.settings import (
+    PRODUCTION,
+    SANDBOX,
+    Account,
+    AuthorizeNetSettings,
+)
+from handlers.ports import Lease, Rules
+from worker import routes
+from worker.config import Settings
+from worker.decode import Decoder
+from worker.routes import EventWire, Topics
+from worker.telemetry import Metrics
+
+ACCOUNT: Final = (
+    "default"  # the one merchant account; an account for each currency comes with its own setting
+)
+_KINDS: Final = {
+    routes.INITIATION: kinds.PAYMENT_INITIATION,
+    routes.STATUS: kinds.PAYMENT_STATUS,
+    routes.ORDERS: kinds.ORDER_EVENTS,
+    routes.NOTIFICATIONS: kinds.NOTIFICATION_EVENTS,
+}
+
+
+def new_session_id() -> str:
+    """Time-ordered, so that sessions sort by age: milliseconds, then chance, in hexadecimal."""
+    return f"{int(time.time() * 1000):011x}-{secrets.token_hex(3)}"
+
+
+def topics(settings: Settings) -> Topics:
+    """The names of all topics."""
+    return Topics(settings.topic_prefix, settings.kafka_group)
+
+
+def topic_kinds(settings: Settings) -> dict[str, str]:
+    """Topic name → kind of record, commands and events."""
+    return {topics(settings).name(topic): kind for topic, kind in _KINDS.items()}
+
+
+def sealer(settings: Settings) -> Sealer:
+    """Seals waiting means and dead letters. Raises InvalidValueError."""
+    return Sealer(read_keys(settings.secret("journal_keys").reveal()))
+
+
+def registry(settings: Settings) -> Registry | None:
+    """The schema registry, where one is set."""
+    if settings.schema_registry_url is None:
+        return None
+    password = settings.schema_registry_password
+    credentials = None
+    if settings.schema_registry_user and password is not None:
+        credentials = Credentials(
+            settings.schema_registry_user, Secret(password.get_secret_value())
+        )
+    return Registry(settings.schema_registry_url, credentials=credentials)
+
+
+def wire_reader(settings: Settings) -> WireReader:
+    """Reads every topic of ours."""
+    return WireReader(Catalog(), registry(settings))
+
+
+def wire_writer(settings: Settings) -> Writer:
+    """Writes every topic of ours. With a registry its schemas are registered now: raises Unavailable, SchemaRefused."""
+    catalog, names = Catalog(), topic_kinds(settings)
+    found = registry(settings)
+    if found is None:
+        return Writer(catalog, single_object_headers(catalog, names))
+    try:
+        return Writer(catalog, registered_headers(catalog, names, registry=found))
+    finally:
+        found.close()
+
+
+def event_wire(settings: Settings) -> EventWire:
+    """Encodes events."""
+    return EventWire(wire_writer(settings), topics=topics(settings), source=settings.event_source)
+
+
+def decoder(settings: Settings) -> Decoder:
+    """Decodes commands."""
+    return Decoder(
+        reader=wire_reader(settings),
+        sealer=sealer(settings),
+        kinds={name: _KINDS[kind] for name, kind in topics(settings).commands.items()},
+        max_age_s=settings.max_command_age_s,
+    )
+
+
+def gateway(settings: Settings, *, lease: Lease, metrics: Metrics) -> AuthorizeNet:
+    """The gateway's adapter. Raises InvalidValueError for credentials that cannot be right."""
+    account = Account(Secret(settings.gateway_login), settings.secret("gateway_transaction_key"))
+    return AuthorizeNet(
+        AuthorizeNetSettings(
+            endpoint=settings.gateway_url,
+            accounts={ACCOUNT: account},
+            environment=PRODUCTION if settings.environment == PRODUCTION else SANDBOX,
+            total_deadline_s=settings.gateway_deadline_s,
+            connect_timeout_s=settings.gateway_connect_timeout_s,
+            margin_s=settings.gateway_margin_s,
+            in_flight=settings.in_flight,
+            unsent_within_s=min(15.0, settings.gateway_deadline_s),
+            ca_file=settings.gateway_ca_file,
+        ),
+        lease=lease,
+        observe=metrics.gateway_call,
+    )
+
+
+def records(settings: Settings) -> DbService:
+    """The db-service's client."""
+    return DbService(
+        DbServiceSettings(
+            url=settings.db_service_url,
+            token=settings.secret("db_service_token"),
+            timeout_s=settings.db_service_timeout_s,
+            ca_file=settings.db_service_ca_file,
+        )
+    )
+
+
+def rules(settings: Settings) -> Rules:
+    """What decides, for the passage. Raises InvalidValueError."""
+    return Rules(
+        environment=settings.environment,
+        merchant_accounts=dict.fromkeys(settings.gateway_currencies, ACCOUNT),
+        invoice_key=_invoice_key(settings),
+        absence_after_s=settings.absence_after_s,
+        ask_schedule_s=settings.ask_schedule_s,
+        unsent_wait_s=settings.retry_wait_s,
+        unrecorded_wait_s=settings.retry_wait_s,
+    )
+
+
+_SHORTEST_INVOICE_KEY: Final = 16
+
+
+def _invoice_key(settings: Settings) -> bytes:
+    key = settings.secret("invoice_key").reveal().encode()
+    if len(key) < _SHORTEST_INVOICE_KEY:
+        raise InvalidValueError(
+            "WORKER_INVOICE_KEY", f"must be at least {_SHORTEST_INVOICE_KEY} characters of chance"
+        )
+    return key
+
+
+def consumer_properties(settings: Settings) -> dict[str, Any]:
+    """The consumer of intake. Cooperative, explicit offsets, little prefetch: the journal is the buffer."""
+    properties: dict[str, Any] = {
+        **settings.kafka_properties(),
+        "group.id": settings.kafka_group,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "earliest",
+        "isolation.level": "read_committed",
+        "queued.max.messages.kbytes": 8192,
+        "queued.min.messages": 2000,
+        "log_level": "2",
+        "error_cb": lambda _error: None,
+        "max.poll.interval.ms": 120_000,
+    }
+    if settings.kafka_group_protocol == "consumer":
+        properties |= {"group.protocol": "consumer"}
+    else:
+        session_ms = int(settings.kafka_session_timeout_s * 1000)
+        properties |= {
+            "partition.assignment.strategy": "cooperative-sticky",
+            "session.timeout.ms": session_ms,
+            "heartbeat.interval.ms": max(session_ms // 3, 100),
+        }
+    return properties

@@ -242,7 +242,7 @@ def read_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         lines = []
         for problem in error.errors(include_input=False, include_url=False):
-            where = "_".join(str(part) for part in problem["loc"][:1])
             text = problem["msg"].removeprefix("Value error, ")
-            lines.append(f"WORKER_{where.upper()}: {text}" if where else f"WORKER_{text}")
+            name, rule = (str(problem["loc"][0]), text) if problem["loc"] else text.split(": ", 1)
+            lines.append(f"WORKER_{name.upper()}: {rule}")
         raise SettingsError("\n".join(lines)) from None

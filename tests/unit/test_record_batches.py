@@ -1,12 +1,15 @@
 """How records are gathered into calls, tried again and held back: against a real server that dies in every way."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from db_client.service import DbService
 from handlers.domain.errors import InvalidValueError, Unavailable
@@ -240,30 +243,35 @@ async def test_refused_and_dropped_connections_are_unavailable() -> None:
     await client.aclose()
 
 
+def turned_away(client: DbService) -> bool:
+    """Whether the breaker is open now (asked anew: the type checker must not remember the answer)."""
+    return not client.available
+
+
 async def test_breaker_opens_and_one_probe_closes_it() -> None:
     """After failures in a row records fail at once without a call; then a single call tries, and all is well."""
     async with both(say_500, connections=1) as (service, client):
         for _ in range(3):
-            assert client.available
+            assert not turned_away(client)
             await tell(client, captured("pay-1"))
-        assert not client.available
+        assert turned_away(client)
         calls = len(service.posts)
         assert "HTTP 500; tried again in" in await tell(client, captured("pay-1"))
         assert calls == len(service.posts)
         await asyncio.sleep(0.21)
-        assert client.available
+        assert not turned_away(client)
         assert "HTTP 500" in await tell(client, captured("pay-1"))
         assert calls + 1 == len(service.posts)  # the probe gets one try
         await asyncio.sleep(0.21)
-        assert not client.available  # open for longer each time
+        assert turned_away(client)  # open for longer each time
         await asyncio.sleep(0.2)
         service.behaviour = accept_slowly
         trying = asyncio.create_task(tell(client, captured("pay-1")))
         await asyncio.sleep(0.01)
-        assert not client.available
+        assert turned_away(client)
         assert "tried again" in await tell(client, captured("pay-2"))
         assert "" == await trying
-        assert client.available
+        assert not turned_away(client)
         assert [""] * 30 == await tell_all(client, 30)
 
 
@@ -407,7 +415,7 @@ async def test_other_answers_for_an_item() -> None:
 
 
 async def test_closing_frees_everyone() -> None:
-    """aclose tells those who wait and those in flight; afterwards nothing starts."""
+    """Closing tells those who wait and those in flight; afterwards nothing starts."""
     async with both(say_nothing, connections=1) as (_, client):
         told = [asyncio.create_task(tell(client, captured(f"pay-{n}"))) for n in range(30)]
         await asyncio.sleep(0.05)
@@ -432,6 +440,22 @@ async def test_each_try_is_observed() -> None:
         assert "" == await client.probe()
         await client.aclose()
     assert [("outcomes", "failed", True)] * 2 + [("probe", "heard", True)] == heard
+
+
+async def test_certificates_are_verified(tmp_path: Path) -> None:
+    """Over TLS the authority of `ca_file` is believed, and no other."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    async with scripted(accept, tls=tls) as service:
+        trusting = DbService(settings(service.url, ca_file=tmp_path / "ca.pem"))
+        assert "" == await tell(trusting, captured("pay-1"))
+        await trusting.aclose()
+        wary = DbService(settings(service.url))
+        assert "CertificateError" in await tell(wary, captured("pay-2"))
+        await wary.aclose()
+        assert [[("pay-1", 1)]] == service.posts
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,8 @@ class GroupCommit:
     def stop(self) -> None:
         """Commit what is queued, then end the thread."""
         self._queue.put(None)
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
 
     async def write(self, move: Move) -> Any:
         """Submit from a lane; returns after the commit. Raises SessionOver or JournalRefusedError."""

@@ -114,6 +114,8 @@ class DbService:
 
     async def probe(self) -> str:
         """Ask whether address and token are good, writing nothing: "" where they are, else what is wrong."""
+        if self._closed:
+            return _CLOSED
         ask = Ask("probe", "POST", "/outcomes", partial(read_results, count=0), encode_batch([]))
         result = await self._calls.call(ask, tries=1, worth_it=lambda: True)
         match result:

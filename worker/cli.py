@@ -55,7 +55,9 @@ def migrate() -> None:
 
 @app.command()
 def topics(
-    partitions: Annotated[int, typer.Option()] = 6, replicas: Annotated[int, typer.Option()] = 1
+    create: Annotated[bool, typer.Option()] = True,
+    partitions: Annotated[int, typer.Option()] = 6,
+    replicas: Annotated[int, typer.Option()] = 1,
 ) -> None:
     """Create the topics that are missing."""
     from worker import wiring

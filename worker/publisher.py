@@ -83,7 +83,8 @@ class Publisher:
         with self._wake:
             self._stopping = True
             self._wake.notify()
-        self._thread.join(timeout=grace_s)
+        if self._thread.is_alive():
+            self._thread.join(timeout=grace_s)
 
     def _run(self) -> None:
         try:

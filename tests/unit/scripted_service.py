@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from db_client.service import DbServiceSettings
+from db_client.service import DbService, DbServiceSettings
 from handlers.domain.errors import Unavailable
 from handlers.domain.money import Money
 from handlers.domain.payments import Payment
@@ -20,6 +20,7 @@ from handlers.domain.states import PaymentState
 from handlers.ports import Records
 
 TOKEN = "a-token-of-the-tests"
+SECRET_BODY = b'{"leak": "4111-not-for-texts"}'  # no text may quote it
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
@@ -188,3 +189,30 @@ async def tell(records: Records, payment: Payment) -> str:
         why = str(unavailable).removeprefix("db-service is unavailable: ")
     assert TOKEN not in why
     return why
+
+
+@contextlib.asynccontextmanager
+async def both(behaviour: Behaviour, **changes: Any) -> AsyncIterator[tuple[Service, DbService]]:
+    """A scripted server and a client of it, both closed at the end."""
+    async with scripted(behaviour) as service:
+        client = DbService(settings(service.url, **changes))
+        try:
+            yield service, client
+        finally:
+            await client.aclose()
+
+
+async def tell_all(client: DbService, count: int) -> list[str]:
+    """Record `count` payments at once."""
+    return await asyncio.gather(*[tell(client, captured(f"pay-{n}")) for n in range(count)])
+
+
+async def accept(request: Request) -> None:
+    """All good."""
+    await request.accept()
+
+
+async def accept_slowly(request: Request) -> None:
+    """All good, after a while."""
+    await asyncio.sleep(0.03)
+    await request.accept()

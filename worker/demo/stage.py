@@ -8,10 +8,11 @@ import base64
 import json
 import os
 import secrets
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -47,7 +48,49 @@ class Stage:
     simulator: KeptProcess
     broker: Broker | None = None
     postgres: Postgres | None = None
-    _workers: list[KeptProcess] = field(default_factory=list)
+    workers: list[KeptProcess] = field(default_factory=list)
+
+    def fresh(self, name: str) -> "Stage":
+        """Another installation on the same servers: its own journal, topics, group and invoice numbers.
+
+        The db-service and the gateway are shared, as they are in life; ids of payments must differ.
+        """
+        assert self.postgres is not None, "an external database is used once"
+        environment = {
+            **self.environment,
+            "WORKER_ENVIRONMENT": name,
+            "WORKER_JOURNAL_URL": self.postgres.database(name.replace("-", "_")),
+            "WORKER_TOPIC_PREFIX": f"{name}.",
+            "WORKER_KAFKA_GROUP": name,
+        }
+        place = self.folder / name
+        place.mkdir(exist_ok=True)
+        return replace(
+            self,
+            folder=place,
+            environment=environment,
+            journal_url=environment["WORKER_JOURNAL_URL"],
+            workers=[],
+        )
+
+    def prepare(self, *, partitions: int = 6) -> None:
+        """Migrate the journal and create the topics, by the product's own commands."""
+        for argv in (
+            ["migrate"],
+            ["topics", "--create", "--partitions", str(partitions), "--replicas", "1"],
+        ):
+            done = subprocess.run(
+                [sys.executable, str(_ROOT / "run_worker.py"), *argv],
+                env=self.worker_environment(),
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=120,
+            )
+            if done.returncode:
+                raise StageError(
+                    f"run_worker.py {argv[0]} ended with {done.returncode}: {done.stderr[-800:]}"
+                )
 
     def worker(self, name: str, *, argv: tuple[str, ...] = (), **settings: str) -> KeptProcess:
         """A worker process, not yet started. `settings` are WORKER_* variables without the prefix, in lower case."""
@@ -61,7 +104,7 @@ class Stage:
             start_timeout_s=60,
             advice="Its log says why.",
         )
-        self._workers.append(kept)
+        self.workers.append(kept)
         return kept
 
     def worker_environment(self, **settings: str) -> dict[str, str]:
@@ -71,7 +114,7 @@ class Stage:
 
     def stop_workers(self) -> None:
         """End every worker, kindly first."""
-        for kept in self._workers:
+        for kept in self.workers:
             if kept.alive:
                 kept.thaw()
                 kept.stop(grace_s=15)

@@ -1,0 +1,223 @@
+"""What the db-service's answers mean for a payment and for the breaker; settings and certificates.
+
+How calls are gathered and tried again is shown in `test_record_batches.py`.
+"""
+
+import asyncio
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from db_client.service import DbService
+from handlers.domain.errors import InvalidValueError
+from handlers.domain.secret import Secret
+from tests.unit.scripted_service import (
+    SECRET_BODY,
+    TOKEN,
+    Request,
+    accept,
+    both,
+    captured,
+    scripted,
+    settings,
+    tell,
+    tell_all,
+)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_refused_token_opens_the_breaker_at_once(status: int) -> None:
+    """A token that is refused once is refused always: no second try, and the text says what to look at."""
+
+    async def refuse(request: Request) -> None:
+        await request.say(status, SECRET_BODY)
+
+    async with both(refuse) as (service, client):
+        told = await tell(client, captured("pay-1"))
+        assert "check the token" in told
+        assert not client.available
+        assert 1 == len(service.posts)
+        assert "check the token" in await client.probe()
+
+
+@pytest.mark.parametrize("status", [302, 404])
+async def test_a_wrong_address_is_named_and_no_redirect_followed(status: int) -> None:
+    """An address that is not the db-service's says so, and gets the token once."""
+
+    async def lead_astray(request: Request) -> None:
+        await request.say(status, b"", headers="location: /elsewhere\r\n")
+
+    async with both(lead_astray) as (service, client):
+        assert "check the address" in await tell(client, captured("pay-1"))
+        assert 1 == len(service.posts)
+        assert [] == service.gets
+
+
+async def test_a_bad_payment_stops_nobody_else() -> None:
+    """An item that is refused as invalid fails alone, names its field, and leaves the breaker closed."""
+
+    async def refuse_one(request: Request) -> None:
+        problem = {"code": "invalid", "field": "body.reason_text", "rule": "4111"}
+        told = [
+            {"status": 422, "problem": problem} if key == "pay-1" else {"status": 200}
+            for key, _ in request.items
+        ]
+        await request.say(200, {"results": told})
+
+    async with both(refuse_one, breaker_after=1) as (_, client):
+        told = await tell_all(client, 3)
+        assert ["", ""] == [told[0], told[2]]
+        assert "payment pay-1 (field reason_text)" in told[1]
+        assert "4111" not in told[1]
+        assert client.available
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+async def test_a_refused_batch_is_halved_until_the_bad_one_stands_alone(status: int) -> None:
+    """Where a whole batch is refused for one payment's sake, its neighbours are recorded all the same."""
+
+    async def refuse_whole(request: Request) -> None:
+        if any(key == "pay-3" for key, _ in request.items):
+            await request.say(status, SECRET_BODY)
+        else:
+            await request.accept()
+
+    async with both(refuse_whole, breaker_after=1) as (_, client):
+        told = await tell_all(client, 8)
+        assert [3] == [n for n, text in enumerate(told) if text]
+        assert "openapi.yaml" in told[3]
+        assert client.available
+
+
+def stored(**changes: Any) -> dict[str, Any]:
+    """What the service has of `captured("pay-1")`."""
+    return {
+        "payment_id": "pay-1",
+        "order_id": "ord-pay-1",
+        "user_id": "usr-1",
+        "amount_minor": 1999,
+        "currency": "USD",
+        "payment_status": "success",
+        "state": "captured",
+        "authorised_minor": 1999,
+        "captured_minor": 1999,
+        "refunded_minor": 0,
+        "version": 1,
+        "transaction_id": "60198",
+        "reason_text": "told otherwise",
+    } | changes
+
+
+@pytest.mark.parametrize(
+    ("there", "why"),
+    [
+        (stored(), ""),
+        (stored(version=2, state="settled"), ""),
+        (stored(state="declined", payment_status="failure"), "other payment_status, state:"),
+        (stored(captured_minor=1), "other captured_minor:"),
+        (stored(transaction_id=None), "other transaction_id:"),
+        (stored(order_id="ord-2"), "other order_id:"),
+        ({"leak": "4111"}, "could not be read"),
+    ],
+)
+async def test_a_version_conflict_is_judged_by_what_is_there(
+    there: dict[str, Any], why: str
+) -> None:
+    """The same version with other content is success where only texts and times differ; else it names the payment."""
+
+    async def conflict(request: Request) -> None:
+        if request.method == "GET":
+            await request.say(200, there)
+        else:
+            await request.say_each((409, "version_conflict"))
+
+    async with both(conflict, breaker_after=2) as (service, client):
+        told = await tell(client, captured("pay-1"))
+        assert why in told
+        assert bool(why) == bool(told)
+        assert not told or "payment pay-1 version 1" in told
+        assert "/payments/pay-1" == service.gets[0]
+        assert client.available
+
+
+async def test_a_slow_question_does_not_free_a_lane_that_is_not_its_own() -> None:
+    """While one payment of a batch is still asked for, its neighbour's next versions go out one by one all the same."""
+    flying: list[int] = []
+
+    async def treat(request: Request) -> None:
+        if request.method == "GET":
+            await asyncio.sleep(0.1)
+            await request.say(200, stored())
+        elif len(request.items) == 2:
+            await request.say_each((409, "version_conflict"), (200, ""))
+        else:
+            flying.append(request.items[0][1])
+            assert 1 == len(flying)
+            await asyncio.sleep(0.15)  # past the end of the question
+            flying.clear()
+            await request.accept()
+
+    async with both(treat, patience_s=0.01, connections=4) as (service, client):
+        first = [tell(client, captured("pay-1")), tell(client, captured("pay-2"))]
+        batch = asyncio.gather(*first)
+        await asyncio.sleep(0.05)
+        later = [tell(client, captured("pay-2", version=v)) for v in (2, 3)]
+        assert ["", ""] == await asyncio.gather(*later)
+        assert ["", ""] == await batch
+        assert [[("pay-2", 2)], [("pay-2", 3)]] == service.posts[1:]
+
+
+async def test_other_answers_for_an_item() -> None:
+    """A newer version there is success; a status that the contract does not know is told, and stops nobody."""
+
+    async def answer(request: Request) -> None:
+        await request.say_each((409, "older_version"), (409, "other"), (500, ""))
+
+    async with both(answer, breaker_after=1) as (_, client):
+        newer, other, broken = await tell_all(client, 3)
+        assert "" == newer
+        assert "it answered 409 for payment pay-1" in other
+        assert "it answered 500 for payment pay-2" in broken
+        assert client.available
+
+
+async def test_certificates_are_verified(tmp_path: Path) -> None:
+    """Over TLS the authority of `ca_file` is believed, and no other."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    async with scripted(accept, tls=tls) as service:
+        trusting = DbService(settings(service.url, ca_file=tmp_path / "ca.pem"))
+        assert "" == await tell(trusting, captured("pay-1"))
+        await trusting.aclose()
+        wary = DbService(settings(service.url))
+        assert "CertificateError" in await tell(wary, captured("pay-2"))
+        await wary.aclose()
+        assert [[("pay-1", 1)]] == service.posts
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"url": "ftp://127.0.0.1"},
+        {"url": "http://user:word@127.0.0.1"},
+        {"url": "http://127.0.0.1:99999"},
+        {"url": "http://127.0.0.1/?x=1"},
+        {"token": Secret("two\nlines-of-a-token")},
+        {"token": Secret("")},
+        {"batch": 501},
+        {"connections": 0},
+        {"timeout_s": 0},
+        {"give_up_s": 0.1},
+    ],
+)
+def test_settings_check_themselves(changes: dict[str, Any]) -> None:
+    """A wrong setting is refused by name, and a token is never in the text."""
+    with pytest.raises(InvalidValueError, match=r"^db_service\.") as caught:
+        settings(**{"url": "http://127.0.0.1:1", **changes})
+    assert "lines-of-a-token" not in str(caught.value)
+    assert TOKEN not in repr(settings("http://127.0.0.1:1"))

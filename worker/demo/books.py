@@ -1,0 +1,197 @@
+"""The books compared: the gateway's ledger, the journal, the db-service, and the events as a consumer sees them.
+
+An auditor of its own: it knows what must be equal and shares no decision with the worker. It reads everything, so it is
+for demos, tests and benchmarks, at rest.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from avro.reader import Reader
+from db_client.audit import Entry, JournalBook
+from worker.kafka_admin import Seen
+
+_CHARGED: Final = frozenset({"captured", "authorized"})
+_NOT_CHARGED: Final = frozenset({"declined", "refused", "failed"})
+_APPROVED_STATUS: Final = frozenset(
+    {"capturedPendingSettlement", "authorizedPendingCapture", "settledSuccessfully"}
+)
+# What a consumer of order_events and notification_events must see for a payment's state, written out a second time on
+# purpose: an auditor that imports the table it audits finds nothing.
+_ORDER_NEWS: Final = {
+    "captured": "PAID",
+    "authorized": "AUTHORIZED",
+    "declined": "PAYMENT_FAILED",
+    "refused": "PAYMENT_FAILED",
+    "failed": "PAYMENT_FAILED",
+    "held": "CHARGE_HELD",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A payment that is not final: why, and when it is due."""
+
+    payment_id: str
+    state: str
+    why: str
+    due: str
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What the comparison found. `differences` is empty where the books are equal."""
+
+    differences: list[str] = field(default_factory=list)
+    waiting: list[Waiting] = field(default_factory=list)
+    charged: int = 0
+    states: Counter[str] = field(default_factory=Counter)
+    dead_letters: Counter[str] = field(default_factory=Counter)
+    repeats: int = 0
+    events: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def equal(self) -> bool:
+        """True where nothing differs."""
+        return not self.differences
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """The four books, read at rest. `published`: payment ids that an independent producer asked for."""
+
+    ledger: Sequence[Mapping[str, Any]]
+    journal: JournalBook
+    recorded: Sequence[Mapping[str, Any]]
+    events: Sequence[Seen]
+    published: Iterable[str]
+    kinds: Mapping[str, str]
+
+
+def compare(books: Books, reader: Reader) -> Verdict:
+    """Hold the four books against each other."""
+    verdict = Verdict()
+    entries = {entry.payment_id: entry for entry in books.journal.entries}
+    told = _told(books, reader, verdict)
+    _nothing_lost(books, entries, verdict)
+    _nothing_twice(books, entries, verdict)
+    _recorded(books, entries, verdict)
+    for entry in entries.values():
+        verdict.states[entry.state] += 1
+        _waits(entry, verdict)
+        _events(entry, told.get(entry.payment_id, {}), verdict)
+    if books.journal.unpublished:
+        verdict.differences.append(f"{books.journal.unpublished} outbox rows are not published")
+    return verdict
+
+
+def _nothing_lost(books: Books, entries: Mapping[str, Entry], verdict: Verdict) -> None:
+    lost = [it for it in books.published if it not in entries]
+    letters = sum(verdict.dead_letters.values())
+    if len(lost) > letters:
+        some = ", ".join(lost[:5])
+        verdict.differences.append(f"lost: {len(lost)} commands, {letters} dead letters; {some}")
+
+
+def _nothing_twice(books: Books, entries: Mapping[str, Entry], verdict: Verdict) -> None:
+    charged: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in books.ledger:
+        if row["status"] in _APPROVED_STATUS:
+            charged[row["invoiceNumber"]].append(row)
+    verdict.charged = len(charged)
+    for invoice, rows in charged.items():
+        if len(rows) > 1:
+            verdict.differences.append(
+                f"charged {len(rows)} times at the gateway: invoice {invoice}"
+            )
+    ours = {entry.invoice_number or "": entry for entry in entries.values()}
+    for invoice in charged.keys() - ours.keys():
+        verdict.differences.append(f"charged at the gateway, unknown to the journal: {invoice}")
+    for entry in entries.values():
+        rows = charged.get(entry.invoice_number or "", [])
+        if entry.state in _CHARGED and not rows:
+            verdict.differences.append(f"{entry.payment_id}: {entry.state}, but not charged")
+        elif entry.state in _NOT_CHARGED and rows:
+            verdict.differences.append(
+                f"{entry.payment_id}: {entry.state}, but CHARGED at the gateway"
+            )
+        elif entry.state in _CHARGED and rows[0]["transId"] != entry.transaction_id:
+            verdict.differences.append(
+                f"{entry.payment_id}: another transaction id than the gateway's"
+            )
+
+
+def _recorded(books: Books, entries: Mapping[str, Entry], verdict: Verdict) -> None:
+    recorded = {row["payment_id"]: row for row in books.recorded}
+    for entry in entries.values():
+        row = recorded.get(entry.payment_id)
+        if entry.version == 0:
+            continue
+        if row is None:
+            verdict.differences.append(f"{entry.payment_id}: not in the db-service")
+            continue
+        for name in (
+            "state",
+            "version",
+            "amount_minor",
+            "authorised_minor",
+            "captured_minor",
+            "transaction_id",
+        ):
+            if row[name] != getattr(entry, name):
+                both = f"{row[name]} in the db-service, {getattr(entry, name)} in the journal"
+                verdict.differences.append(f"{entry.payment_id}: {name} is {both}")
+
+
+def _waits(entry: Entry, verdict: Verdict) -> None:
+    if entry.stage != "concluded":
+        due = entry.due_at.isoformat(timespec="seconds") if entry.due_at else "being worked on"
+        verdict.waiting.append(Waiting(entry.payment_id, entry.state, entry.why, due))
+        if entry.due_at is None:
+            verdict.differences.append(f"{entry.payment_id}: {entry.stage} without a due time")
+
+
+def _told(
+    books: Books, reader: Reader, verdict: Verdict
+) -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """Payment id → kind → its records in the order of the topic, each told once."""
+    told: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
+    ids: set[bytes] = set()
+    for seen in books.events:
+        kind = books.kinds.get(seen.topic)
+        if kind is None:
+            verdict.dead_letters[seen.headers["dlq.reason"].decode()] += 1
+            continue
+        record: dict[str, Any] = reader.read(kind, seen.value)
+        event_id = seen.headers["ce_id"]
+        if "repeat_of" in seen.headers:
+            verdict.repeats += 1
+            continue
+        if event_id in ids:
+            verdict.differences.append(f"{record['payment_id']}: told twice on {seen.topic}")
+        ids.add(event_id)
+        verdict.events[kind] += 1
+        told[record["payment_id"]][kind].append(record)
+    return told
+
+
+def _events(entry: Entry, told: Mapping[str, list[dict[str, Any]]], verdict: Verdict) -> None:
+    statuses = told.get("payment_status", [])
+    versions = [record["version"] for record in statuses]
+    final = entry.stage in {"concluded", "asking"}
+    if final and versions != list(range(1, entry.version + 1)):
+        verdict.differences.append(
+            f"{entry.payment_id}: told versions {versions}, stands at {entry.version}"
+        )
+    if final and statuses and statuses[-1]["state"] != entry.state:
+        verdict.differences.append(
+            f"{entry.payment_id}: told {statuses[-1]['state']}, is {entry.state}"
+        )
+    news = [record["news"] for record in told.get("order_events", [])]
+    wanted = _ORDER_NEWS.get(entry.state)
+    if final and wanted and news.count(wanted) != 1:
+        verdict.differences.append(
+            f"{entry.payment_id}: order_events told {news}, {wanted} once is right"
+        )

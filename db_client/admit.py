@@ -162,9 +162,9 @@ _LAST_TOLD: Final = (
 def admit(ground: Ground, move: Admit, *, deadline_s: float, status_topic: str) -> Admitted:
     """Admit one polled batch. `status_topic` is where a repeat is answered."""
     first = _first_of_each(move.admissions)
-    claimed = _claim(ground, first, deadline_s)
+    claimed = _claim(ground, first, deadline_s=deadline_s)
     fates = _fates(ground, move.admissions, first=first, claimed=claimed)
-    _answer_repeats(ground, move.admissions, fates, status_topic)
+    _answer_repeats(ground, move.admissions, fates=fates, status_topic=status_topic)
     conflicts = [
         DeadLetter(it.source, it.conflict())
         for it, fate in zip(move.admissions, fates, strict=True)
@@ -173,7 +173,7 @@ def admit(ground: Ground, move: Admit, *, deadline_s: float, status_topic: str) 
     _dead_letters(ground, [*move.dead_letters, *conflicts])
     _positions(ground, move.positions)
     new = [
-        _operation(admission, ground, deadline_s)
+        _operation(admission, ground, deadline_s=deadline_s)
         for name, admission in first.items()
         if name in claimed
     ]
@@ -187,10 +187,12 @@ def _first_of_each(admissions: Sequence[Admission]) -> dict[str, Admission]:
     return first
 
 
-def _claim(ground: Ground, first: Mapping[str, Admission], deadline_s: float) -> set[str]:
+def _claim(ground: Ground, first: Mapping[str, Admission], *, deadline_s: float) -> set[str]:
     if not first:
         return set()
-    asked = in_order((_row(ground, it, deadline_s) for it in first.values()), "operation_id")
+    asked = in_order(
+        (_row(ground, it, deadline_s=deadline_s) for it in first.values()), "operation_id"
+    )
     parameters = {
         **rows(asked),
         "me": ground.session_id,
@@ -216,7 +218,7 @@ def _claim(ground: Ground, first: Mapping[str, Admission], deadline_s: float) ->
     return claimed
 
 
-def _row(ground: Ground, admission: Admission, deadline_s: float) -> dict[str, object]:
+def _row(ground: Ground, admission: Admission, *, deadline_s: float) -> dict[str, object]:
     command, source = admission.command, admission.source
     secret = command_json.secret_of(command)
     sealed = None
@@ -276,7 +278,7 @@ def _known(ground: Ground, ids: Sequence[str]) -> dict[str, RowMapping]:
 
 
 def _answer_repeats(
-    ground: Ground, admissions: Sequence[Admission], fates: Sequence[Fate], status_topic: str
+    ground: Ground, admissions: Sequence[Admission], *, fates: Sequence[Fate], status_topic: str
 ) -> None:
     repeats = [it for it, fate in zip(admissions, fates, strict=True) if fate is Fate.REPEATED]
     answered = _already_answered(ground, [it.source.key for it in repeats])
@@ -319,7 +321,7 @@ def _positions(ground: Ground, positions: Mapping[tuple[str, str, int], int]) ->
         ground.connection.execute(_POSITION, rows(read))
 
 
-def _operation(admission: Admission, ground: Ground, deadline_s: float) -> Operation:
+def _operation(admission: Admission, ground: Ground, *, deadline_s: float) -> Operation:
     command = admission.command
     inquiry = Inquiry(
         asked=0,

@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from sqlalchemy import Engine, create_engine, make_url
+from sqlalchemy import Engine as Engine  # noqa: PLC0414 - the one name of SQLAlchemy's that the worker hands around
+from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import ArgumentError
 
 from handlers.domain.errors import InvalidValueError

@@ -13,14 +13,16 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, bindparam, exists, func, select, update
-from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from db_client import admit, progress, takeover, telling
+from db_client.failures import is_away, is_passing
 from db_client.ground import Ground, StaleMoveError
 from db_client.incarnation import read_incarnation, same_timeline
 from db_client.moves import Admit, Answer, Conclude, Mirror, Move, Numbered, Open, Park, Rehome
@@ -31,16 +33,9 @@ from handlers.domain.errors import SessionOver, WorkerError
 
 _MAX_BATCH: Final = 256
 _RECONNECT_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
-_RETRIED: Final = frozenset(
-    {"40001", "40P01", "55P03", "57014"}
-)  # serialisation, deadlock, lock and statement timeout
-_AWAY: Final = (
-    "08",
-    "53",
-    "57P",
-    "58",
-)  # connection, resources (disk full), shutting down or starting, system error
 _TRIES: Final = 5
+# The last two: a value that cannot be encoded (no JSON, no UTF-8) is the fault of its move alone.
+_REFUSALS: Final = (DBAPIError, StaleMoveError, TypeError, ValueError)
 
 _BEGIN: Final = (
     update(session)
@@ -62,6 +57,8 @@ _BEGIN: Final = (
 _OWN_ROW: Final = select(session.c.commits, session.c.ended_at, session.c.ended_why).where(
     session.c.session_id == bindparam("me")
 )
+# Locked: a commit whose acknowledgement was lost may still be under way, and holds the row until it is decided.
+_OWN_ROW_DECIDED: Final = _OWN_ROW.with_for_update()
 
 
 class JournalRefusedError(WorkerError):
@@ -106,7 +103,9 @@ class GroupCommit:
         self._commits = 0
         self._connection: Connection | None = None
         self._queue: queue.SimpleQueue[Submission | None] = queue.SimpleQueue()
-        self._over: SessionOver | None = None
+        self._over: SessionOver | None = None  # may write no more, but evidence is kept
+        self._ended: SessionOver | None = None  # the thread is gone
+        self._batch: Sequence[Submission] = []
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self.beat = time.monotonic()
         self.available = True
@@ -124,32 +123,57 @@ class GroupCommit:
     async def write(self, move: Move) -> Any:
         """Submit from a lane; returns after the commit. Raises SessionOver or JournalRefusedError."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._queue.put(Submission(move, future))
+        self._put(Submission(move, future))
         return await future
 
     def submit(self, move: Move) -> "Future[Any]":
         """Submit from a thread."""
         future: Future[Any] = Future()
-        self._queue.put(Submission(move, future))
+        self._put(Submission(move, future))
         return future
 
     def post(self, move: Move) -> None:
         """Submit and forget: for the mirror, which the next one repeats."""
-        self._queue.put(Submission(move, Future()))
+        self._put(Submission(move, Future()))
+
+    def _put(self, submission: Submission) -> None:
+        self._queue.put(submission)
+        if self._ended is not None:  # nobody reads the queue any more
+            self._turn_away(self._ended)
 
     def _run(self) -> None:
-        while True:
-            batch, last = self._gather()
-            if batch:
-                self._work(batch)
-            if last:
-                break
+        try:
+            while self._round():
+                pass
+        except (
+            BaseException
+        ):  # a bug of ours: whoever waits must hear of it, and the session is over
+            self._end(SessionOver("the journal's thread crashed"))
+            raise
+        self._end(self._over or SessionOver("this session has ended"))
+
+    def _round(self) -> bool:
+        """One commit of what has arrived; False where it was the last."""
+        self._batch, last = self._gather()
+        if self._batch:
+            self._work(self._batch)
+        self._batch = []
+        return not last
+
+    def _end(self, over: SessionOver) -> None:
         if self._connection is not None:
             self._connection.close()
-        self._over = self._over or SessionOver("this session has ended")
-        while not self._queue.empty():
-            if (late := self._queue.get()) is not None:
-                settle([(late.future, self._over)])
+        self._ended = over
+        if self._batch:
+            settle([(it.future, over) for it in self._batch])
+            self._on_over(over)
+        self._turn_away(over)
+
+    def _turn_away(self, over: SessionOver) -> None:
+        with suppress(queue.Empty):
+            while True:
+                if (late := self._queue.get_nowait()) is not None:
+                    settle([(late.future, over)])
 
     def _gather(self) -> tuple[list[Submission], bool]:
         try:
@@ -174,18 +198,19 @@ class GroupCommit:
                 self._commit(batch)
             except SessionOver as over:
                 self._over = over
-                self._on_over(over)
+            except Exception as crash:  # noqa: BLE001 - the thread's door: nobody may wait for ever for a dead thread
+                self._over = SessionOver(f"the journal's thread crashed: {type(crash).__name__}")
             else:
                 return
+            self._on_over(self._over)
         self._keep_evidence(batch)
         settle([(it.future, self._over) for it in batch])
 
     def _commit(self, batch: Sequence[Submission]) -> None:
         """Commit `batch`, whatever it takes; raises SessionOver where this session may not."""
-        alone = [it for it in batch if isinstance(it.move, Rehome)]
         together = [it for it in batch if not isinstance(it.move, Rehome)]
-        for part in ([it] for it in alone):
-            self._persist(part)
+        for alone in (it for it in batch if isinstance(it.move, Rehome)):
+            self._persist([alone])
         if together:
             self._persist(together)
 
@@ -193,8 +218,8 @@ class GroupCommit:
         for round_ in range(_TRIES):
             try:
                 results, outbox = self._apply_until_reached(batch)
-            except (DBAPIError, StaleMoveError) as refused:
-                if _is_passing(refused) and round_ + 1 < _TRIES:
+            except _REFUSALS as refused:
+                if is_passing(refused) and round_ + 1 < _TRIES:
                     continue
                 self._refused(batch, refused)
                 return
@@ -209,7 +234,8 @@ class GroupCommit:
             self._persist(batch[:middle])
             self._persist(batch[middle:])
             return
-        told = str(getattr(why, "orig", None) or why).splitlines()[0]
+        self._keep_evidence(batch)
+        told = (str(getattr(why, "orig", None) or why) or type(why).__name__).splitlines()[0]
         settle([(batch[0].future, JournalRefusedError(f"the journal refused this move: {told}"))])
 
     def _apply_until_reached(
@@ -226,7 +252,7 @@ class GroupCommit:
                 self._commits += 1
                 self.available = True
             except DBAPIError as error:
-                if not _is_disconnect(error):
+                if not is_away(error):
                     raise
                 self.available = False
                 if self._committed_all_the_same(tries) and results is not None:
@@ -247,9 +273,10 @@ class GroupCommit:
             try:
                 connection = self._connect()
                 with connection.begin():
-                    row = connection.execute(_OWN_ROW, {"me": self._session_id}).one_or_none()
+                    own = connection.execute(_OWN_ROW_DECIDED, {"me": self._session_id})
+                    row = own.one_or_none()
                     incarnation = read_incarnation(connection)
-            except (OperationalError, DisconnectionError):
+            except DBAPIError:
                 self._drop()
                 continue
             self.available = True
@@ -362,8 +389,8 @@ class GroupCommit:
                     now=datetime.min,  # noqa: DTZ901 - evidence takes the database's time
                 )
                 progress.append_evidence(ground, said)
-        except DBAPIError:
-            return  # the database is away: the gateway itself is asked by whoever takes over
+        except _REFUSALS:
+            return  # away, or not to be written: the gateway itself is asked by whoever goes on
 
 
 def _numbers(move: Move) -> int:
@@ -371,18 +398,3 @@ def _numbers(move: Move) -> int:
     if isinstance(move, Admit):
         return len(move.admissions) + len(move.dead_letters)
     return len(move.messages) if isinstance(move, Conclude) else 0
-
-
-def _is_disconnect(error: DBAPIError) -> bool:
-    return error.connection_invalidated or (
-        isinstance(error, OperationalError) and _code(error) is None
-    )
-
-
-def _is_passing(error: Exception) -> bool:
-    return isinstance(error, DBAPIError) and _code(error) in _RETRIED
-
-
-def _code(error: DBAPIError) -> str | None:
-    code: str | None = getattr(error.orig, "sqlstate", None)
-    return code

@@ -34,7 +34,7 @@ def guard(of: Operation) -> dict[str, object]:
     return {"operation_id": of.operation_id, "token": of.token, "stage": of.stage.value}
 
 
-def moved(ground: Ground, statement: object, batch: Iterable[Mapping[str, object]]) -> set[str]:
+def moved(ground: Ground, statement: object, *, batch: Iterable[Mapping[str, object]]) -> set[str]:
     """Run a guarded statement; the ids of the operations that moved."""
     ordered = in_order(batch, "operation_id")
     if not ordered:

@@ -4,7 +4,8 @@ Evidence alone is appended unguarded: what the gateway said is kept, whoever hol
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from dataclasses import replace
+from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
@@ -72,9 +73,8 @@ _ATTEMPT: Final = _new_attempt.on_conflict_do_update(
 
 def open_intents(ground: Ground, moves: Sequence[Open]) -> list[Moved | Lost]:
     """The intents on disk, before a byte leaves (P3)."""
-    ids = moved(
-        ground, _OPEN, ({**guard(move.operation), "deadline_s": move.deadline_s} for move in moves)
-    )
+    opened = ({**guard(move.operation), "deadline_s": move.deadline_s} for move in moves)
+    ids = moved(ground, _OPEN, batch=opened)
     tried = [
         {
             "operation_id": move.operation.operation_id,
@@ -133,7 +133,7 @@ _ATTEMPT_STATE: Final = (
 def answer(ground: Ground, moves: Sequence[Answer]) -> list[Moved | Lost]:
     """Evidence first, then the news on the payments whose operations are still ours."""
     append_evidence(ground, moves)
-    ids = moved(ground, _ANSWER, (guard(move.operation) for move in moves))
+    ids = moved(ground, _ANSWER, batch=(guard(move.operation) for move in moves))
     known = [_payment_row(move.payment) for move in moves if move.operation.operation_id in ids]
     if known:
         learnt = ground.rows(_LEARN, {**rows(in_order(known, "payment_id")), "now": ground.now})
@@ -193,12 +193,28 @@ def park(ground: Ground, moves: Sequence[Park]) -> list[Moved | Lost]:
         }
         for move in moves
     )
-    ids = moved(ground, _PARK, parked)
+    ids = moved(ground, _PARK, batch=parked)
     unsent = [
         m.operation.operation_id for m in moves if m.wait.unsent and m.operation.operation_id in ids
     ]
     _settle_attempts(ground, ((name, "unsent") for name in sorted(unsent)))
-    return [result(move.operation, ids) for move in moves]
+    return [result(move.operation, ids, **_after(move)) for move in moves]
+
+
+def _after(move: Park) -> dict[str, Any]:
+    """What a wait changes of its operation, as `_PARK` does."""
+    of, wait = move.operation, move.wait
+    inquiry = of.inquiry
+    if inquiry is not None:
+        asked, scans = inquiry.asked + wait.asked, inquiry.complete_scans + wait.complete_scan
+        if wait.trust:
+            asked = scans = 0
+        inquiry = replace(inquiry, asked=asked, complete_scans=scans)
+    return {
+        "stage": Stage.ADMITTED if wait.unsent else of.stage,
+        "suspect": of.suspect and not wait.trust,
+        "inquiry": inquiry,
+    }
 
 
 _said = given(operation_id=Text(), payment_id=Text(), what=Text(), body=JSONB())

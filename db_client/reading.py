@@ -114,14 +114,14 @@ class Reader:
         return Backlog({row.stage: row.n for row in found}, (now - oldest).total_seconds())
 
     def _operation(self, row: RowMapping) -> Operation:
-        sealed = row["means_sealed"]
-        name = row["operation_id"]
+        name, stage = row["operation_id"], Stage(row["stage"])
+        sealed = row["means_sealed"] if stage is Stage.ADMITTED else None  # nothing else is sent
         secret = self._sealer.open(bytes(sealed), bound_to=name) if sealed is not None else None
         return Operation(
             operation_id=name,
             command=command_json.from_json(row["command"], secret=secret),
             payment=payment_of(row),
-            stage=Stage(row["stage"]),
+            stage=stage,
             token=row["token"],
             suspect=row["suspect"],
             inquiry=Inquiry(

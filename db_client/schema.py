@@ -8,6 +8,9 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from handlers.domain.errors import Unavailable
 
 _MIGRATIONS: Final = Path(__file__).with_name("migrations")
 
@@ -26,9 +29,12 @@ def needed_revision() -> str:
 
 
 def present_revision(engine: Engine) -> str | None:
-    """The revision of the database, or None where it was never migrated."""
-    with engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+    """The revision of the database, or None where it was never migrated. Raises Unavailable."""
+    try:
+        with engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+    except DBAPIError as error:
+        raise Unavailable("journal", str(error.orig).splitlines()[0]) from None
 
 
 def migrate(engine: Engine) -> None:

@@ -17,7 +17,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from handlers.domain.errors import InvalidValueError, WorkerError
 
 _NONCE_BYTES: Final = 12
+_TAG_BYTES: Final = 16
 _KEY_BYTES: Final = 32
+_MAX_ID_BYTES: Final = 255  # its length stands in one byte
 
 
 class SealBrokenError(WorkerError):
@@ -52,11 +54,14 @@ class Sealer:
 
     def open_bytes(self, sealed: bytes, *, bound_to: str) -> bytes:
         """The same for bytes."""
-        end = 1 + sealed[0]
-        cipher = self._ciphers.get(sealed[1:end].decode())
+        end = 1 + (sealed[0] if sealed else 0)
+        if len(sealed) < end + _NONCE_BYTES + _TAG_BYTES:
+            raise SealBrokenError(f"the sealed means of {bound_to} do not open: cut short")
+        name = sealed[1:end].decode(errors="replace")
+        cipher = self._ciphers.get(name)
         if cipher is None:
             raise SealBrokenError(
-                f"no journal key has the id {sealed[1:end].decode()!r}; add it behind the current one"
+                f"no journal key has the id {name!r}; add it behind the current one"
             )
         nonce, body = sealed[end : end + _NONCE_BYTES], sealed[end + _NONCE_BYTES :]
         try:
@@ -76,7 +81,7 @@ def read_keys(text: str) -> dict[str, bytes]:
             key = base64.b64decode(encoded, validate=True)
         except binascii.Error:
             key = b""
-        if not name or len(key) != _KEY_BYTES:
+        if not 1 <= len(name.encode()) <= _MAX_ID_BYTES or len(key) != _KEY_BYTES:
             raise InvalidValueError("journal_keys", "each entry must be `id:base64 of 32 bytes`")
         keys[name] = key
     return keys

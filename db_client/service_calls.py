@@ -5,7 +5,7 @@ same content as often as it comes. That is why tenacity stands here. What an ans
 `service.py`; no text made here holds a body or the token.
 
 The transport is used bare, without an `httpx.AsyncClient` around it: no redirects, cookies, proxies or environment
-stand between us and the wire, and a call costs 0.48 ms of CPU instead of 0.55 (measured).
+stand between us and the wire, and a call costs less CPU (0.48 against 0.55 ms, one run each).
 """
 
 import asyncio

@@ -60,7 +60,8 @@ class DbServiceSettings:
         if self.batch > MOST_ITEMS:
             raise InvalidValueError("db_service.batch", f"must be at most {MOST_ITEMS}")
         if self.give_up_s < self.timeout_s:
-            raise InvalidValueError("db_service.give_up_s", "must be at least timeout_s")
+            rule = f"must be at most give_up_s, {self.give_up_s:g} seconds"
+            raise InvalidValueError("db_service.timeout_s", rule)
 
     def _check_url(self) -> None:
         rule = "must be http(s)://host[:port][/path], without a user, a query or a fragment"

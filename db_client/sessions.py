@@ -75,7 +75,14 @@ def start_session(engine: Engine, *, session_id: str, group: str, lease_s: float
 
 
 def end_session(engine: Engine, *, session_id: str, why: str, watermark: int | None = None) -> bool:
-    """End the row; waits for its last commit. True where nothing is left to take over."""
+    """End the row; waits for its last commit. True where nothing is left to take over. Raises Unavailable."""
+    try:
+        return _end(engine, session_id=session_id, why=why, watermark=watermark)
+    except DBAPIError as error:
+        raise Unavailable("journal", str(error.orig).splitlines()[0]) from None
+
+
+def _end(engine: Engine, *, session_id: str, why: str, watermark: int | None) -> bool:
     with engine.begin() as connection:
         ended = {"ended_at": func.clock_timestamp(), "ended_why": why}
         if watermark is not None:
@@ -109,11 +116,13 @@ def end_session(engine: Engine, *, session_id: str, why: str, watermark: int | N
 def end_if_expired(engine: Engine, *, session_id: str) -> bool:
     """End another session's row whose lease ran out; waits for its locks. True where it is ended now."""
     with engine.begin() as connection:
-        alive = (
-            select(lease.c.session_id)
-            .where(lease.c.session_id == session_id, lease.c.alive_until > func.clock_timestamp())
-            .exists()
+        # The lease goes first: a renewal that is under way either counts, or finds nothing to renew any more.
+        connection.execute(
+            delete(lease).where(
+                lease.c.session_id == session_id, lease.c.alive_until <= func.clock_timestamp()
+            )
         )
+        alive = select(lease.c.session_id).where(lease.c.session_id == session_id).exists()
         ended = connection.execute(
             update(session)
             .where(session.c.session_id == session_id, session.c.ended_at.is_(None), ~alive)

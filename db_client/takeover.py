@@ -26,7 +26,13 @@ _CLAIM: Final = (
         session.c.ended_at.is_not(None),
         session.c.rehomed_at.is_(None),
     )
-    .values(rehomed_at=func.clock_timestamp(), rehomed_by=bindparam("me"))
+    .values(
+        rehomed_at=func.clock_timestamp(),
+        rehomed_by=bindparam("me"),
+        # The larger of both counts: the offset in Kafka may have expired, the mirror may lag behind the last kafka_txn.
+        # It is kept: what the dead session published stays published for whoever asks later.
+        watermark=func.greatest(session.c.watermark, bindparam("watermark", type_=BigInteger)),
+    )
     .returning(session.c.incarnation, session.c.watermark)
 )
 _UNPUBLISHED: Final = (
@@ -78,13 +84,11 @@ _OPERATIONS: Final = (
 
 def rehome(ground: Ground, move: Rehome) -> Rehomed | None:
     """Take it over; None where another session did."""
-    claimed = ground.rows(_CLAIM, {"dead": move.dead_session, "me": ground.session_id})
+    both = {"dead": move.dead_session, "me": ground.session_id}
+    claimed = ground.rows(_CLAIM, {**both, "watermark": move.watermark})
     if not claimed:
         return None
-    both = {"dead": move.dead_session, "me": ground.session_id}
-    # The larger of both counts: the offset in Kafka may have expired, the mirror may lag behind the last kafka_txn.
-    watermark = max(move.watermark, claimed[0]["watermark"])
-    messages = _renumber(ground, watermark, both)
+    messages = _renumber(ground, both, watermark=claimed[0]["watermark"])
     moved = ground.rows(
         _OPERATIONS,
         {
@@ -96,7 +100,7 @@ def rehome(ground: Ground, move: Rehome) -> Rehomed | None:
     return Rehomed(operations=len(moved), messages=messages)
 
 
-def _renumber(ground: Ground, watermark: int, both: dict[str, str]) -> int:
+def _renumber(ground: Ground, both: dict[str, str], *, watermark: int) -> int:
     waiting = ground.rows(_UNPUBLISHED, {"dead": both["dead"], "watermark": watermark})
     if not waiting:
         return 0

@@ -86,7 +86,7 @@ def conclude(ground: Ground, moves: Sequence[Conclude]) -> list[Moved | Lost | Q
         }
         for move in free
     )
-    ids = moved(ground, _CONCLUDE, concluded)
+    ids = moved(ground, _CONCLUDE, batch=concluded)
     told: list[dict[str, object]] = []
     for move in free:
         if move.operation.operation_id in ids and move.messages:

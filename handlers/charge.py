@@ -7,7 +7,6 @@ from typing import assert_never
 from handlers.domain.commands import InitiatePayment, Mode
 from handlers.domain.intents import Charge, Question
 from handlers.domain.invoices import invoice_number
-from handlers.domain.money import Money
 from handlers.domain.payments import News
 from handlers.domain.recovery import Inquiry
 from handlers.domain.states import Fact
@@ -40,7 +39,7 @@ class Refusal:
     news: News
 
 
-def _refusal(code: str, text: str, advice: Advice) -> Refusal:
+def _refusal(code: str, *, text: str, advice: Advice) -> Refusal:
     return Refusal(News(fact=Fact.REFUSED, reason=Reason(f"worker.{code}", text, advice)))
 
 
@@ -59,17 +58,17 @@ def plan(operation: Operation, *, rules: Rules, now: datetime) -> Charge | Refus
     if command.not_after is not None and now > command.not_after:
         return _refusal(
             "too_late",
-            f"The payment was to be made by {command.not_after.isoformat()}, which has passed."
+            text=f"The payment was to be made by {command.not_after.isoformat()}, which has passed."
             " Nothing was taken; start a new payment.",
-            Advice.SOFT,
+            advice=Advice.SOFT,
         )
     account = rules.merchant_accounts.get(command.money.currency)
     if account is None:
         known = ", ".join(sorted(rules.merchant_accounts)) or "none"
         return _refusal(
             "no_account_for_currency",
-            f"No merchant account takes {command.money.currency}; configured currencies: {known}.",
-            Advice.FIX,
+            text=f"No merchant account takes {command.money.currency}; configured currencies: {known}.",
+            advice=Advice.FIX,
         )
     number = _invoice(operation, rules)
     return Charge(
@@ -144,8 +143,8 @@ def _approval(command: InitiatePayment, verdict: Approved) -> News:
     if told_minor != asked.amount_minor or told_currency != asked.currency:
         reason = Reason(
             "worker.amount_differs",
-            f"The gateway approved {_told(told_minor, told_currency)}, we asked for {asked.decimal_text()}"
-            f" {asked.currency}. A person must decide.",
+            f"The gateway approved {told_minor} minor units of {told_currency}, we asked for"
+            f" {asked.amount_minor} of {asked.currency}. A person must decide.",
             Advice.REVIEW,
         )
         fact = Fact.CONTRADICTED
@@ -162,11 +161,7 @@ def _approval(command: InitiatePayment, verdict: Approved) -> News:
     return News(
         fact=fact,
         reason=reason,
-        amount_minor=told_minor,
+        amount_minor=told_minor if told_currency == asked.currency else 0,
         transaction_id=verdict.transaction_id,
         method=verdict.method,
     )
-
-
-def _told(amount_minor: int, currency: str) -> str:
-    return f"{Money(amount_minor, currency).decimal_text()} {currency}"

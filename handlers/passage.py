@@ -92,12 +92,12 @@ async def carry(operation: Operation, house: House) -> Ending:
 async def _plan(operation: Operation, house: House) -> Ending:
     match verb(operation.command).plan(operation, rules=house.rules, now=house.clock.now()):
         case Refusal(news):
-            return await _answer(operation, news, NO_EVIDENCE, house)
+            return await _answer(operation, house, news=news, evidence=NO_EVIDENCE)
         case intent:
-            return await _send(operation, intent, house)
+            return await _send(operation, house, intent=intent)
 
 
-async def _send(operation: Operation, intent: Intent, house: House) -> Ending:
+async def _send(operation: Operation, house: House, *, intent: Intent) -> Ending:
     try:
         async with house.gateway.slot():
             opened = await house.journal.open(
@@ -109,43 +109,45 @@ async def _send(operation: Operation, intent: Intent, house: House) -> Ending:
     except Unavailable as unavailable:
         if unavailable.what != "gateway":
             raise
-        return await _park(operation, Wait(house.rules.unsent_wait_s, str(unavailable)), house)
+        wait = Wait(house.rules.unsent_wait_s, str(unavailable))
+        return await _park(operation, house, wait=wait)
     if isinstance(answer.verdict, Unsent):
         wait = Wait(
             house.rules.unsent_wait_s, answer.verdict.why, evidence=answer.evidence, unsent=True
         )
-        return await _park(opened.operation, wait, house)
-    return await _answer(
-        opened.operation, _judged(operation, answer.verdict), answer.evidence, house
-    )
+        return await _park(opened.operation, house, wait=wait)
+    news = _judged(operation, answer.verdict)
+    return await _answer(opened.operation, house, news=news, evidence=answer.evidence)
 
 
 async def _ask(operation: Operation, house: House) -> Ending:
     inquiry = operation.inquiry
     assert inquiry is not None, "the journal gives each operation that is asked for its inquiry"
     question = verb(operation.command).question(operation, inquiry, rules=house.rules)
-    if question is None:  # no account of ours can have charged it
-        return await _park(operation, Wait(0.0, "no account takes its currency", trust=True), house)
+    if question is None:
+        return await _park(operation, house, wait=_unanswerable(operation, house))
     match await house.gateway.find(question):
         case Found(verdict, evidence):
-            return await _answer(operation, _judged(operation, verdict), evidence, house)
+            news = _judged(operation, verdict)
+            return await _answer(operation, house, news=news, evidence=evidence)
         case NotSeen(complete, why, evidence):
             gone = absent(inquiry, complete=complete, absence_after_s=house.rules.absence_after_s)
             if gone and operation.stage is not Stage.ADMITTED:
-                return await _answer(operation, verb(operation.command).absence(), evidence, house)
+                news = verb(operation.command).absence()
+                return await _answer(operation, house, news=news, evidence=evidence)
             again_s = 0.0 if gone else ask_again_s(house.rules.ask_schedule_s, asked=inquiry.asked)
             wait = Wait(
                 again_s, why, asked=True, complete_scan=complete, evidence=evidence, trust=gone
             )
-            return await _park(operation, wait, house)
+            return await _park(operation, house, wait=wait)
         case never:
             assert_never(never)
 
 
-async def _answer(operation: Operation, news: News, evidence: Evidence, house: House) -> Ending:
+async def _answer(operation: Operation, house: House, *, news: News, evidence: Evidence) -> Ending:
     payment = learn(operation.payment, news)
     if payment is None:  # asked again, nothing new
-        return await _park(operation, _asking(operation, house, evidence), house)
+        return await _park(operation, house, wait=_asking(operation, house, evidence=evidence))
     moved = await house.journal.answer(operation, payment=payment, evidence=evidence)
     return moved if isinstance(moved, Lost) else await _tell(moved.operation, house)
 
@@ -156,19 +158,19 @@ async def _tell(operation: Operation, house: House) -> Ending:
     try:
         await house.records.record(payment, occurred_at=occurred_at)
     except Unavailable as unavailable:
-        return await _park(operation, Wait(house.rules.unrecorded_wait_s, str(unavailable)), house)
+        later = Wait(house.rules.unrecorded_wait_s, str(unavailable))
+        return await _park(operation, house, wait=later)
     messages = [
         house.wire.message(event, occurred_at=occurred_at, traceparent=operation.traceparent)
         for event in events(payment, operation.command.lines)
     ]
-    wait = _asking(operation, house, NO_EVIDENCE) if payment.state in UNDECIDED else None
+    wait = _asking(operation, house, evidence=NO_EVIDENCE) if payment.state in UNDECIDED else None
     match await house.journal.conclude(operation, messages=messages, wait=wait):
         case Moved():
             return Done() if wait is None else Parked(wait.why)
         case Queued():
-            return await _park(
-                operation, Wait(_QUEUED_WAIT_S, "its last event is being published"), house
-            )
+            later = Wait(_QUEUED_WAIT_S, "its last event is being published")
+            return await _park(operation, house, wait=later)
         case Lost() as lost:
             return lost
         case never:
@@ -179,7 +181,19 @@ def _judged(operation: Operation, verdict: Approved | Declined | Held | Unknown)
     return verb(operation.command).judge(operation.command, verdict)
 
 
-def _asking(operation: Operation, house: House, evidence: Evidence) -> Wait:
+def _unanswerable(operation: Operation, house: House) -> Wait:
+    """No account is configured for its currency, so nobody can be asked."""
+    if (
+        operation.stage is Stage.ADMITTED
+    ):  # nothing of it is known to be sent, and it will be refused
+        return Wait(0.0, "no account takes its currency", trust=True)
+    asked = operation.inquiry.asked if operation.inquiry else 0
+    seconds = ask_again_s(house.rules.ask_schedule_s, asked=asked)
+    why = "no account takes its currency any more: configure it again, it may have been charged"
+    return Wait(seconds, why, asked=True)
+
+
+def _asking(operation: Operation, house: House, *, evidence: Evidence) -> Wait:
     asked = operation.inquiry.asked if operation.inquiry else 0
     seconds = ask_again_s(house.rules.ask_schedule_s, asked=asked)
     return Wait(
@@ -187,6 +201,6 @@ def _asking(operation: Operation, house: House, evidence: Evidence) -> Wait:
     )
 
 
-async def _park(operation: Operation, wait: Wait, house: House) -> Ending:
+async def _park(operation: Operation, house: House, *, wait: Wait) -> Ending:
     parked = await house.journal.wait(operation, wait=wait)
     return parked if isinstance(parked, Lost) else Parked(wait.why)

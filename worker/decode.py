@@ -13,7 +13,7 @@ from avro.errors import Unreadable
 from avro.reader import Reader
 from db_client.moves import Admission, DeadLetter
 from db_client.sealing import Sealer
-from handlers.domain.card_numbers import holds_card_number
+from handlers.domain.card_numbers import holds_card_number, is_card_number
 from handlers.domain.commands import Command
 from handlers.domain.errors import InvalidValueError
 from worker.dead_letters import Flaw, Reason, Record, letter
@@ -60,14 +60,14 @@ class Decoder:
             return Flaw(Reason.UNREADABLE, unreadable.why)
         except InvalidValueError as invalid:
             return Flaw(Reason.INVALID, str(invalid), invalid.field)
-        return self._flaw(command, record, now) or command
+        return self._flaw(command, record, now=now) or command
 
-    def _flaw(self, command: Command, record: Record, now: datetime) -> Flaw | None:
-        for name, text in command.texts():
-            if holds_card_number(text):
-                return Flaw(
-                    Reason.CARD_NUMBER, f"{name}: holds what looks like a card number", name
-                )
+    def _flaw(self, command: Command, record: Record, *, now: datetime) -> Flaw | None:
+        suspicious = [name for name, text in command.texts() if holds_card_number(text)]
+        suspicious += [name for name, text in command.ids() if is_card_number(text)]
+        if suspicious:
+            name = suspicious[0]
+            return Flaw(Reason.CARD_NUMBER, f"{name}: holds what looks like a card number", name)
         if record.key != command.payment_id.encode():
             return Flaw(Reason.INVALID, "key: the record's key must be the payment id", "key")
         age = now - _published_at(record)

@@ -4,6 +4,7 @@ The worker's own consumer and producer live in `intake.py` and `publisher.py`. T
 not on the way of a payment.
 """
 
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,10 +20,10 @@ from confluent_kafka import (
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, ConfigResource
 from confluent_kafka.cimpl import NewTopic
 
-from handlers.domain.errors import Unavailable
+from handlers.domain.errors import InvalidValueError, Unavailable
 
 _TIMEOUT_S: Final = 10.0
 _QUIET: Final[dict[str, Any]] = {"log_level": "2", "error_cb": lambda _error: None}
@@ -93,6 +94,29 @@ class Admin:
         except KafkaException as error:
             raise Unavailable("Kafka", error.args[0].str()) from None
 
+    def brokers(self) -> int:
+        """How many brokers the cluster has now."""
+        try:
+            return len(self._client.list_topics(timeout=_TIMEOUT_S).brokers)
+        except KafkaException as error:
+            raise Unavailable("Kafka", error.args[0].str()) from None
+
+    def min_in_sync(self, names: Iterable[str]) -> dict[str, int]:
+        """Topic → min.insync.replicas, for those that the cluster has and lets us see."""
+        asked = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
+        if not asked:
+            return {}
+        found = {}
+        for resource, future in self._client.describe_configs(
+            asked, request_timeout=_TIMEOUT_S
+        ).items():
+            try:
+                config = future.result(timeout=2 * _TIMEOUT_S)
+            except KafkaException:
+                continue  # not there, or not ours to see: the caller knows which by `describe`
+            found[resource.name] = int(config["min.insync.replicas"].value)
+        return found
+
     def describe(self, names: Iterable[str]) -> dict[str, TopicFacts]:
         """What the cluster knows of these topics; those that it does not have are left out."""
         futures = self._client.describe_topics(
@@ -121,6 +145,18 @@ class Admin:
         except KafkaException as error:
             raise Unavailable("Kafka", error.args[0].str()) from None
         return found.offset if found.offset >= 0 else None
+
+
+def open_admin(properties: Mapping[str, str]) -> Admin:
+    """An `Admin`. Raises InvalidValueError, with the property's name alone, where librdkafka refuses one."""
+    try:
+        return Admin(properties)
+    except KafkaException as error:
+        named = re.search(r'property[^"]*"([\w.-]+)"', error.args[0].str())
+        what = f"the property {named.group(1)}" if named else "one of the properties, or a pair"
+        raise InvalidValueError(
+            "WORKER_KAFKA_CONFIG_FILE", f"librdkafka refuses {what}: no such name, or a wrong value"
+        ) from None
 
 
 def fence(properties: Mapping[str, str], *, group: str, session_id: str, topic: str) -> int | None:
@@ -185,6 +221,62 @@ def send(
     return count
 
 
+class Tail:
+    """Follows topics with `read_committed`, from where they end at the moment of making, or from the beginning.
+
+    Close it. Raises Unavailable.
+    """
+
+    def __init__(
+        self, properties: Mapping[str, str], topics: Iterable[str], *, from_beginning: bool
+    ) -> None:
+        self._consumer = Consumer(_reader_properties(properties))
+        try:
+            known = self._consumer.list_topics(timeout=_TIMEOUT_S).topics
+            self._consumer.assign(
+                [
+                    TopicPartition(
+                        name, number, self._start(name, number, from_beginning=from_beginning)
+                    )
+                    for name in topics
+                    if name in known
+                    for number in known[name].partitions
+                ]
+            )
+        except KafkaException as error:
+            self._consumer.close()
+            raise Unavailable("Kafka", error.args[0].str()) from None
+
+    def close(self) -> None:
+        """Leave."""
+        self._consumer.close()
+
+    def take(self, *, timeout_s: float) -> list[Seen]:
+        """What came within `timeout_s`; returns early once there is something."""
+        seen = []
+        try:
+            for message in self._consumer.consume(500, timeout=0) or self._consumer.consume(
+                1, timeout=timeout_s
+            ):
+                error = message.error()
+                if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - the library's public constant has this name
+                    raise KafkaException(error)
+                if error is None:
+                    seen.append(_seen(message))
+        except KafkaException as error:
+            raise Unavailable("Kafka", error.args[0].str()) from None
+        return seen
+
+    def _start(self, name: str, number: int, *, from_beginning: bool) -> int:
+        if from_beginning:
+            return int(OFFSET_BEGINNING)
+        # Asked now: a symbolic end is looked up later, and what came in between would be missed.
+        end: int = self._consumer.get_watermark_offsets(
+            TopicPartition(name, number), timeout=_TIMEOUT_S
+        )[1]
+        return end
+
+
 def read_topics(
     properties: Mapping[str, str], topics: Iterable[str], *, follow: bool, idle_s: float = 1.0
 ) -> Iterator[Seen]:
@@ -192,16 +284,7 @@ def read_topics(
 
     Reads with `read_committed`, as every consumer of these topics must.
     """
-    consumer = Consumer(
-        {
-            **properties,
-            **_QUIET,
-            "group.id": "payment-worker-reader",
-            "isolation.level": "read_committed",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-        }
-    )
+    consumer = Consumer(_reader_properties(properties))
     try:
         metadata = consumer.list_topics(timeout=_TIMEOUT_S)
         parts = [
@@ -218,6 +301,17 @@ def read_topics(
         raise Unavailable("Kafka", error.args[0].str()) from None
     finally:
         consumer.close()
+
+
+def _reader_properties(properties: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        **properties,
+        **_QUIET,
+        "group.id": "payment-worker-reader",  # assigned by hand, so nobody is a member
+        "isolation.level": "read_committed",
+        "enable.auto.commit": False,
+        "enable.partition.eof": True,
+    }
 
 
 def _read(

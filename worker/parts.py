@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from sqlalchemy import Engine
-
+from db_client.database import Engine
 from db_client.group_commit import GroupCommit, Limits
 from db_client.journal import Journal
 from db_client.moves import Admit, Admitted, Mirror
@@ -104,7 +103,7 @@ class Parts:
 
     def down(self) -> list[str]:
         """What a payment needs and is not there: intake pauses while this is not empty."""
-        return down(self.commits, self.gateway, self.records)
+        return down(self.commits, gateway=self.gateway, records=self.records)
 
     def state(self, pid: int) -> RunState:
         """How it is, for the state file."""
@@ -126,7 +125,7 @@ class Parts:
         )
 
 
-def down(commits: GroupCommit, gateway: AuthorizeNet, records: DbService) -> list[str]:
+def down(commits: GroupCommit, *, gateway: AuthorizeNet, records: DbService) -> list[str]:
     """The names of the neighbours that are not there."""
     present = {
         "journal": commits.available,
@@ -156,7 +155,7 @@ def build(ground: Ground, loop: asyncio.AbstractEventLoop) -> Parts:
             rules=wiring.rules(settings),
         ),
         in_flight=settings.in_flight,
-        healthy=lambda: not down(commits, gateway, records),
+        healthy=lambda: not down(commits, gateway=gateway, records=records),
         metrics=metrics,
         on_over=ground.on_over,
         loop=loop,

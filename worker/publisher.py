@@ -54,6 +54,7 @@ class Publisher:
         self._pending: deque[Numbered] = deque()
         self._wake = threading.Condition()
         self._stopping = False
+        self._closed = False
         self._producer: Producer | None = None
         self._metadata: Any = None
         self._failures: list[str] = []
@@ -85,6 +86,13 @@ class Publisher:
             self._wake.notify()
         if self._thread.is_alive():
             self._thread.join(timeout=grace_s)
+        # A thread that hangs in a call to a dead broker comes back later, when the session's row is ended and its
+        # rows belong to another session: it must never claim the fenced identity again.
+        self._closed = True
+
+    def _insist_ours(self) -> None:
+        if self._closed or not self._session_alive():
+            raise SessionOver("this session has ended: its producer publishes no more")
 
     def _run(self) -> None:
         try:
@@ -115,7 +123,10 @@ class Publisher:
     def _publish(self, batch: Sequence[Numbered]) -> None:
         """One kafka_txn for `batch`; on failure find out where we stand and let the loop come again."""
         try:
-            self._transact(batch)
+            if self._producer is None:
+                self._rebuild()  # which may find a part of `batch` published: gather anew
+                return
+            self._transact(self._producer, batch)
         except KafkaException as failed:
             self._recover(failed.args[0])
             return
@@ -126,11 +137,8 @@ class Publisher:
             return
         self._published(batch[-1].number + 1)
 
-    def _transact(self, batch: Sequence[Numbered]) -> None:
-        if self._producer is None:
-            self._rebuild()
-            return
-        producer = self._producer
+    def _transact(self, producer: Producer, batch: Sequence[Numbered]) -> None:
+        self._insist_ours()
         self._failures.clear()
         producer.begin_transaction()
         for row in batch:
@@ -167,8 +175,7 @@ class Publisher:
 
     def _recover(self, error: KafkaError) -> None:
         log.warning("a kafka_txn failed", why=error.str(), kind=error.name())
-        if not self._session_alive():
-            raise SessionOver("this session has ended: its producer publishes no more")
+        self._insist_ours()
         if error.fatal():
             self._producer = None
         else:
@@ -192,8 +199,7 @@ class Publisher:
 
         Raises Unavailable (come again), SessionOver where the session ended: an ended one never claims its identity.
         """
-        if not self._session_alive():
-            raise SessionOver("this session has ended: its producer publishes no more")
+        self._insist_ours()
         producer = Producer(
             {
                 **self._properties,

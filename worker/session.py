@@ -11,11 +11,8 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, Final
 
-from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
-
 from db_client import schema
-from db_client.database import engine
+from db_client.database import Engine, engine
 from db_client.sessions import LeaseKeeper, boottime, end_session, start_session
 from handlers.domain.errors import SessionOver, Unavailable, WorkerError
 from worker import parts, run_state, wiring
@@ -104,9 +101,8 @@ class Session:
             await self._live(stop, await asyncio.to_thread(parts.build, ground, self._loop))
             why = "stopped"
         finally:
-            with suppress(
-                DBAPIError
-            ):  # the database is away: the lease runs out, which comes to the same
+            # Where the database is away the lease runs out, which comes to the same.
+            with suppress(Unavailable):
                 await asyncio.to_thread(
                     end_session, engines["reads"], session_id=self.session_id, why=why
                 )
@@ -162,10 +158,7 @@ class Session:
 
 def check_world(reads: Engine, settings: Settings) -> None:
     """Raise NotReadyError where the journal's schema or a topic is missing, Unavailable where nobody answers."""
-    try:
-        present = schema.present_revision(reads)
-    except DBAPIError as error:
-        raise Unavailable("journal", str(error.orig).splitlines()[0]) from None
+    present = schema.present_revision(reads)
     needed = schema.needed_revision()
     if present != needed:
         raise NotReadyError(

@@ -7,6 +7,7 @@ leak by accident. Metric names are here and nowhere else; labels come from close
 import logging
 import sys
 from collections.abc import MutableMapping
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -26,69 +27,31 @@ class Metrics:
     """The catalogue. One instance a process; sessions come and go under it."""
 
     def __init__(self) -> None:
-        registry = CollectorRegistry()
-        self.registry = registry
-        self.in_flight = Gauge(
-            "payment_worker_in_flight", "Payments in work in this process", registry=registry
+        self.registry = CollectorRegistry()
+        gauge = partial(Gauge, registry=self.registry)
+        counter = partial(Counter, registry=self.registry)
+        seconds = partial(Histogram, buckets=_BUCKETS, registry=self.registry)
+        p = "payment_worker_"
+        self.in_flight = gauge(f"{p}in_flight", "Payments in work in this process")
+        self.queued = gauge(f"{p}queued", "Admitted here, not yet started")
+        self.backlog = gauge(
+            f"{p}backlog", "Operations not concluded, over all workers, by stage", ["stage"]
         )
-        self.queued = Gauge(
-            "payment_worker_queued", "Admitted here, not yet started", registry=registry
+        self.oldest_s = gauge(f"{p}oldest_seconds", "Age of the oldest operation not concluded")
+        self.intake_paused = gauge(f"{p}intake_paused", "1 while intake is paused")
+        self.admitted = counter(f"{p}records", "Records read, by fate", ["fate"])
+        self.dead_letters = counter(f"{p}dead_letters", "Dead letters, by reason", ["reason"])
+        self.verdicts = counter(
+            f"{p}gateway_verdicts", "Gateway calls, by verdict", ["call", "verdict"]
         )
-        self.backlog = Gauge(
-            "payment_worker_backlog",
-            "Operations not concluded, over all workers, by stage",
-            ["stage"],
-            registry=registry,
+        self.gateway_s = seconds(f"{p}gateway_seconds", "Duration of charges at the gateway")
+        self.endings = counter(f"{p}endings", "Operations carried, by how it ended", ["ending"])
+        self.publish_lag_s = seconds(
+            f"{p}publish_lag_seconds", "From the outbox's commit to the kafka_txn's"
         )
-        self.oldest_s = Gauge(
-            "payment_worker_oldest_seconds",
-            "Age of the oldest operation not concluded",
-            registry=registry,
-        )
-        self.admitted = Counter(
-            "payment_worker_records", "Records read, by fate", ["fate"], registry=registry
-        )
-        self.dead_letters = Counter(
-            "payment_worker_dead_letters", "Dead letters, by reason", ["reason"], registry=registry
-        )
-        self.verdicts = Counter(
-            "payment_worker_gateway_verdicts",
-            "Gateway calls, by verdict",
-            ["call", "verdict"],
-            registry=registry,
-        )
-        self.gateway_s = Histogram(
-            "payment_worker_gateway_seconds",
-            "Duration of charges at the gateway",
-            buckets=_BUCKETS,
-            registry=registry,
-        )
-        self.endings = Counter(
-            "payment_worker_endings",
-            "Operations carried, by how it ended",
-            ["ending"],
-            registry=registry,
-        )
-        self.publish_lag_s = Histogram(
-            "payment_worker_publish_lag_seconds",
-            "From the outbox's commit to the kafka_txn's",
-            buckets=_BUCKETS,
-            registry=registry,
-        )
-        self.published = Counter(
-            "payment_worker_published", "Records published", ["topic"], registry=registry
-        )
-        self.intake_paused = Gauge(
-            "payment_worker_intake_paused", "1 while intake is paused", registry=registry
-        )
-        self.takeovers = Counter(
-            "payment_worker_takeovers", "Dead sessions taken over", registry=registry
-        )
-        self.crashes = Counter(
-            "payment_worker_lane_crashes",
-            "Operations whose lane crashed: a bug of ours",
-            registry=registry,
-        )
+        self.published = counter(f"{p}published", "Records published", ["topic"])
+        self.takeovers = counter(f"{p}takeovers", "Dead sessions taken over")
+        self.crashes = counter(f"{p}lane_crashes", "Operations whose lane crashed: a bug of ours")
 
     def gateway_call(self, call: str, *, verdict: str, latency_s: float) -> None:
         """Count one call to the gateway."""

@@ -50,6 +50,11 @@ def _short_text(name: str, value: str) -> None:
         raise InvalidValueError(name, "must not contain control characters")
 
 
+def _with_zone(name: str, moment: datetime) -> None:
+    if moment.tzinfo is None:
+        raise InvalidValueError(name, "must carry a time zone")
+
+
 class Mode(StrEnum):
     """What a payment initiation asks for."""
 
@@ -153,6 +158,9 @@ class InitiatePayment:
         platform_id("payment_id", self.payment_id)
         platform_id("order_id", self.order_id)
         platform_id("user_id", self.user_id)
+        _with_zone("issued_at", self.issued_at)
+        if self.not_after is not None:
+            _with_zone("not_after", self.not_after)
         if self.money.amount_minor < 1:
             raise InvalidValueError("amount_minor", "must be at least 1 minor unit")
         _short_text("description", self.description)
@@ -165,17 +173,21 @@ class InitiatePayment:
         """The id of the work this command stands for: the payment itself, so a second initiation is the same work."""
         return f"initiation:{self.payment_id}"
 
-    def texts(self) -> Iterator[tuple[str, str]]:
-        """Every free text with its field's name: where a card number could hide. The means' value is sealed instead."""
+    def ids(self) -> Iterator[tuple[str, str]]:
+        """Every id with its field's name."""
         yield "payment_id", self.payment_id
         yield "order_id", self.order_id
         yield "user_id", self.user_id
+        for line in self.lines:
+            yield "lines.sku", line.sku
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """Every free text with its field's name: where a card number could hide. The means' value is sealed instead."""
         yield "description", self.description
         yield "customer_ip", self.customer_ip
         for name in _ADDRESS_FIELDS:
             yield f"billing.{name}", getattr(self.billing, name)
         for line in self.lines:
-            yield "lines.sku", line.sku
             yield "lines.name", line.name
 
 

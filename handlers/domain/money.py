@@ -35,6 +35,8 @@ class Money:
     currency: str
 
     def __post_init__(self) -> None:
+        if type(self.amount_minor) is not int:
+            raise InvalidValueError("amount_minor", "must be a whole number of minor units")
         if self.currency not in EXPONENTS:
             raise InvalidValueError("currency", "must be an ISO 4217 code in capitals, such as USD")
         if not 0 <= self.amount_minor <= MAX_MINOR:
@@ -49,6 +51,10 @@ class Money:
 
 
 def minor_units(amount: Decimal, currency: str) -> int | None:
-    """`amount` in minor units, or None where it is finer than the currency allows (a reply we must not trust)."""
-    scaled = amount.scaleb(EXPONENTS[currency])
-    return int(scaled) if scaled == scaled.to_integral_value() else None
+    """`amount` in minor units, or None where it is no amount of the currency: a reply that we must not trust."""
+    exponent = EXPONENTS.get(currency)
+    if exponent is None or not amount.is_finite() or not 0 <= amount <= MAX_MINOR:
+        return None
+    scaled = amount.scaleb(exponent)
+    minor = int(scaled)
+    return minor if minor == scaled and minor <= MAX_MINOR else None

@@ -53,7 +53,10 @@ def learn(payment: Payment, news: News) -> Payment | None:
         payment,
         state=state,
         version=payment.version + 1,
-        authorised_minor=news.amount_minor if reserved else payment.authorised_minor,
+        # A contradiction after the fact never makes less of what is known: captured stays within authorised.
+        authorised_minor=max(payment.captured_minor, news.amount_minor)
+        if reserved
+        else payment.authorised_minor,
         captured_minor=news.amount_minor if news.fact is Fact.TAKEN else payment.captured_minor,
         transaction_id=news.transaction_id or payment.transaction_id,
         method=news.method if news.method != Method() else payment.method,

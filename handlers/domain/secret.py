@@ -33,3 +33,6 @@ class Secret:
 
     def __reduce__(self) -> str:
         raise TypeError("a Secret is never pickled: reveal it where it is needed")
+
+    def __getstate__(self) -> object:
+        raise TypeError("a Secret is never copied by its state: reveal it where it is needed")

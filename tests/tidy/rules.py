@@ -46,10 +46,10 @@ DOORS: Final = {
         "a thread's door: a crash becomes a message to the process that stops it",
     ),
     "worker/publisher.py": (1, "a thread's door"),
-    "worker/lease.py": (1, "a thread's door"),
-    "db_client/thread.py": (
+    "worker/session.py": (1, "the door of the session's own rounds: the janitor, the state file"),
+    "db_client/group_commit.py": (
         1,
-        "a thread's door: the journal's connection; callers get the error as theirs",
+        "a thread's door: the journal's; a crash of ours ends the session, and callers get told",
     ),
 }
 _PROGRAM = re.compile(

@@ -20,7 +20,7 @@ from handlers.domain.states import PaymentState
 from handlers.ports import Records
 
 TOKEN = "a-token-of-the-tests"
-SECRET_BODY = b'{"leak": "4111-not-for-texts"}'  # no text may quote it
+SECRET_BODY = b'{"leak": "not-for-texts"}'  # no text may quote it
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 

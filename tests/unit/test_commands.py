@@ -160,7 +160,7 @@ def test_the_same_payment_is_the_same_work() -> None:
 
 
 def test_every_text_is_searched_for_card_numbers() -> None:
-    """A text put into any free field of the command comes back from `texts()` under its field's name."""
+    """A text put into any free field of the command comes back from `texts()` or `ids()` under its field's name."""
     marked = replace(
         COMMAND,
         payment_id="m-1",
@@ -171,7 +171,7 @@ def test_every_text_is_searched_for_card_numbers() -> None:
         billing=Address(**{spec.name: f"m-{spec.name}" for spec in fields(Address)}),
         lines=(Line(sku="m-6", name="m-7", quantity=1, unit_minor=1),),
     )
-    found = dict(marked.texts())
+    found = dict([*marked.texts(), *marked.ids()])
     assert {f"m-{at}" for at in range(1, 8)} <= set(found.values())
     assert {
         f"billing.{spec.name}": f"m-{spec.name}" for spec in fields(Address)

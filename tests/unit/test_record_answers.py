@@ -60,7 +60,7 @@ async def test_a_bad_payment_stops_nobody_else() -> None:
     """An item that is refused as invalid fails alone, names its field, and leaves the breaker closed."""
 
     async def refuse_one(request: Request) -> None:
-        problem = {"code": "invalid", "field": "body.reason_text", "rule": "4111"}
+        problem = {"code": "invalid", "field": "body.reason_text", "rule": "not-for-texts"}
         told = [
             {"status": 422, "problem": problem} if key == "pay-1" else {"status": 200}
             for key, _ in request.items
@@ -71,7 +71,7 @@ async def test_a_bad_payment_stops_nobody_else() -> None:
         told = await tell_all(client, 3)
         assert ["", ""] == [told[0], told[2]]
         assert "payment pay-1 (field reason_text)" in told[1]
-        assert "4111" not in told[1]
+        assert "not-for-texts" not in told[1]
         assert client.available
 
 
@@ -120,7 +120,7 @@ def stored(**changes: Any) -> dict[str, Any]:
         (stored(captured_minor=1), "other captured_minor:"),
         (stored(transaction_id=None), "other transaction_id:"),
         (stored(order_id="ord-2"), "other order_id:"),
-        ({"leak": "4111"}, "could not be read"),
+        ({"leak": "not-for-texts"}, "could not be read"),
     ],
 )
 async def test_a_version_conflict_is_judged_by_what_is_there(

@@ -148,7 +148,7 @@ LINE: dict[str, object] = {"sku": "a", "name": "b", "quantity": 1, "unit_minor":
         ("lines", [{**LINE, "quantity": 0}], "lines.quantity", "from 1"),
         ("lines", [{**LINE, "quantity": None}], "lines.quantity", "is missing"),
         ("lines", [{**LINE, "sku": ""}], "lines.sku", "must not be empty"),
-        ("lines", [{**LINE, "unit_minor": -1}], "amount_minor", "must be from 0"),
+        ("lines", [{**LINE, "unit_minor": -1}], "lines.unit_minor", "must be from 0"),
     ],
 )
 def test_each_fault_names_its_field_and_rule(

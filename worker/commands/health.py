@@ -1,0 +1,32 @@
+"""`health`: whether the worker on this machine is well, for a person or a container's health check."""
+
+from typing import Annotated, Final
+
+import typer
+
+from worker.commands.exits import AnswerIsNoError, epilog
+from worker.commands.terminal import say
+
+EPILOG: Final = epilog(
+    "run_worker.py health            (liveness: restart it where this fails)",
+    "run_worker.py health --ready    (readiness: in its group, its neighbours there)",
+)
+
+
+def health(
+    *,
+    ready: Annotated[
+        bool, typer.Option("--ready", help="Ask also for its partitions and its neighbours.")
+    ] = False,
+) -> None:
+    """Say whether the running worker is well.
+
+    Reads the small file that it writes each second (WORKER_STATE_FILE); asks nobody and needs no network.
+    """
+    from worker.config import read_settings
+    from worker.run_state import sick
+
+    why = sick(read_settings().state_file, readiness=ready)
+    if why:
+        raise AnswerIsNoError(f"the worker is not {'ready' if ready else 'well'}: {why}")
+    say("The worker is ready." if ready else "The worker is well.")

@@ -30,7 +30,7 @@ from db_client.moves import Answer, Open, Park
 from db_client.recordset import given, rows
 from db_client.tables import attempt, evidence, operation, payment
 from handlers.domain.payments import Payment
-from handlers.domain.recovery import Stage
+from handlers.domain.recovery import Inquiry, Stage
 from handlers.ports import Lost, Moved
 
 _SECOND: Final = text("interval '1 second'")
@@ -88,7 +88,15 @@ def open_intents(ground: Ground, moves: Sequence[Open]) -> list[Moved | Lost]:
     written = ground.rows(_ATTEMPT, {**rows(tried), "me": ground.session_id}) if tried else []
     if len(written) != len(tried):
         raise StaleMoveError("an attempt that is not `unsent` was to be opened a second time")
-    return [result(move.operation, ids, stage=Stage.OPEN) for move in moves]
+    return [
+        result(move.operation, ids, stage=Stage.OPEN, inquiry=_until(ground, move))
+        for move in moves
+    ]
+
+
+def _until(ground: Ground, move: Open) -> Inquiry | None:
+    inquiry = move.operation.inquiry
+    return inquiry and replace(inquiry, until=ground.after(move.deadline_s))
 
 
 _answered = given(**GUARD)

@@ -4,6 +4,7 @@
 before each renewal, so it is never later than what others see. A session that expired never revives.
 """
 
+import math
 import os
 import socket
 import threading
@@ -201,6 +202,10 @@ class LeaseKeeper:
         """Whether the lease still runs, as far as this process knows."""
         return self.remaining_s() > 0
 
+    def revoke(self) -> None:
+        """This session is over: from now on the gate lets nothing pass."""
+        self._deadline = -math.inf
+
     def now(self) -> datetime:
         """The database's time, estimated from the last renewal."""
         return datetime.now(UTC) + self._ahead
@@ -223,7 +228,7 @@ class LeaseKeeper:
             now = connection.execute(
                 _RENEW, {"me": self._session_id, "lease_s": self._lease_s}
             ).scalar_one_or_none()
-        if now is None:
+        if now is None or self._deadline == -math.inf:
             return False
         self._deadline = before + self._lease_s
         self._ahead = now - datetime.now(UTC)

@@ -1,7 +1,8 @@
 """The last move of an operation, and the outbox: events become rows here, numbered in commit order."""
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from dataclasses import replace
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import (
@@ -99,9 +100,20 @@ def conclude(ground: Ground, moves: Sequence[Conclude]) -> list[Moved | Lost | Q
     return [
         Queued()
         if move.operation.payment.payment_id in queued
-        else result(move.operation, ids, stage=Stage.ASKING if move.wait else Stage.CONCLUDED)
+        else result(move.operation, ids, **_after(move))
         for move in moves
     ]
+
+
+def _after(move: Conclude) -> dict[str, Any]:
+    """What a conclusion changes of its operation, as `_CONCLUDE` does."""
+    inquiry = move.operation.inquiry
+    if move.wait is None:
+        return {"stage": Stage.CONCLUDED}
+    return {
+        "stage": Stage.ASKING,
+        "inquiry": inquiry and replace(inquiry, asked=inquiry.asked + move.wait.asked),
+    }
 
 
 def write_outbox(

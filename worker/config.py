@@ -121,6 +121,11 @@ class Settings(BaseSettings):
     gateway_connect_timeout_s: Seconds = Field(
         5, description="Limit for connecting to the gateway."
     )
+    gateway_cut_off: str = Field(
+        "16:00 America/Los_Angeles",
+        pattern=r"^(none|([01]\d|2[0-3]):[0-5]\d [A-Za-z_+/-]+(/[A-Za-z_+-]+)*)$",
+        description="When the merchant account's day ends and its batch settles: `HH:MM zone`, as the merchant interface says. A charge that has left the unsettled list must not look absent. `none` only for a simulator that never settles.",
+    )
     gateway_ca_file: Path | None = Field(
         None, description="Certificate authority of the gateway, for a simulator behind TLS."
     )

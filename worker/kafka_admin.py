@@ -20,7 +20,8 @@ from confluent_kafka import (
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, ConfigResource
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.cimpl import NewTopic
 
 from handlers.domain.errors import InvalidValueError, Unavailable
@@ -254,17 +255,14 @@ class Tail:
     def take(self, *, timeout_s: float) -> list[Seen]:
         """What came within `timeout_s`; returns early once there is something."""
         seen = []
-        try:
-            for message in self._consumer.consume(500, timeout=0) or self._consumer.consume(
-                1, timeout=timeout_s
-            ):
-                error = message.error()
-                if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - the library's public constant has this name
-                    raise KafkaException(error)
-                if error is None:
-                    seen.append(_seen(message))
-        except KafkaException as error:
-            raise Unavailable("Kafka", error.args[0].str()) from None
+        for message in self._consumer.consume(500, timeout=0) or self._consumer.consume(
+            1, timeout=timeout_s
+        ):
+            error = message.error()
+            if error is None:
+                seen.append(_seen(message))
+            elif error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - the library's public constant has this name
+                raise Unavailable("Kafka", error.str())
         return seen
 
     def _start(self, name: str, number: int, *, from_beginning: bool) -> int:

@@ -144,7 +144,7 @@ def build(ground: Ground, loop: asyncio.AbstractEventLoop) -> Parts:
     publisher.told = lambda mark: commits.post(Mirror(mark))
     reader = Reader(ground.reading, session_id=session_id, sealer=wiring.sealer(settings))
     gateway = wiring.gateway(settings, lease=ground.lease, metrics=metrics)
-    records = wiring.records(settings)
+    records = wiring.records(settings, metrics=metrics)
     crew = Crew(
         House(
             gateway=gateway,

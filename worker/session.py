@@ -59,6 +59,7 @@ class Session:
         self._metrics = metrics
         self._loop = asyncio.get_running_loop()
         self._over: asyncio.Future[SessionOver] = self._loop.create_future()
+        self._lease: LeaseKeeper | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Live until `stop`, or until it is over: then raises SessionOver. Raises Unavailable where it cannot start."""
@@ -85,6 +86,7 @@ class Session:
             lease_s=settings.lease_s,
         )
         lease = LeaseKeeper(engines["lease"], started, taken_at=taken_at, on_over=self._end)
+        self._lease = lease
         lease.start()
         log.info("session started", session=self.session_id)
         why = "ended by itself"
@@ -132,6 +134,8 @@ class Session:
 
     def _end(self, over: SessionOver) -> None:
         """This session is over. From any thread; the first reason counts."""
+        if self._lease is not None:
+            self._lease.revoke()
 
         def settle() -> None:
             if not self._over.done():

@@ -45,6 +45,10 @@ class Metrics:
             f"{p}gateway_verdicts", "Gateway calls, by verdict", ["call", "verdict"]
         )
         self.gateway_s = seconds(f"{p}gateway_seconds", "Duration of charges at the gateway")
+        self.record_calls = counter(
+            f"{p}db_service_calls", "Calls to the db-service", ["call", "verdict"]
+        )
+        self.record_s = seconds(f"{p}db_service_seconds", "Duration of calls to the db-service")
         self.endings = counter(f"{p}endings", "Operations carried, by how it ended", ["ending"])
         self.publish_lag_s = seconds(
             f"{p}publish_lag_seconds", "From the outbox's commit to the kafka_txn's"
@@ -58,6 +62,11 @@ class Metrics:
         self.verdicts.labels(call, verdict).inc()
         if call == "charge":
             self.gateway_s.observe(latency_s)
+
+    def db_service_call(self, call: str, *, verdict: str, latency_s: float) -> None:
+        """Count one try at the db-service."""
+        self.record_calls.labels(call, verdict).inc()
+        self.record_s.observe(latency_s)
 
     def serve(self, *, host: str, port: int) -> None:
         """Answer Prometheus, unless the port is 0."""

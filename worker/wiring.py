@@ -1,5 +1,6 @@
 """Builds the parts of a session out of the settings. Nothing is decided and nothing runs here."""
 
+import datetime as dt
 import secrets
 import time
 from typing import Any, Final
@@ -11,6 +12,7 @@ from avro.registry import Credentials, Registry
 from avro.writer import Writer, registered_headers, single_object_headers
 from db_client.sealing import Sealer, read_keys
 from db_client.service import DbService, DbServiceSettings
+from db_client.service_calls import unobserved
 from handlers.domain.errors import InvalidValueError
 from handlers.domain.secret import Secret
 from handlers.gateway.authorizenet.client import AuthorizeNet
@@ -19,6 +21,7 @@ from handlers.gateway.authorizenet.settings import (
     SANDBOX,
     Account,
     AuthorizeNetSettings,
+    CutOff,
 )
 from handlers.ports import Lease, Rules
 from worker import routes
@@ -27,6 +30,9 @@ from worker.decode import Decoder
 from worker.routes import EventWire, Topics
 from worker.telemetry import Metrics
 
+_TRIES_OF_A_RECORD: Final = (
+    3  # how many slow calls a payment waits before it is parked as unrecorded
+)
 ACCOUNT: Final = (
     "default"  # the one merchant account; an account for each currency comes with its own setting
 )
@@ -116,6 +122,7 @@ def gateway(settings: Settings, *, lease: Lease, metrics: Metrics) -> AuthorizeN
             margin_s=settings.gateway_margin_s,
             in_flight=settings.in_flight,
             unsent_within_s=min(15.0, settings.gateway_deadline_s),
+            cut_off=cut_off(settings),
             ca_file=settings.gateway_ca_file,
         ),
         lease=lease,
@@ -123,15 +130,25 @@ def gateway(settings: Settings, *, lease: Lease, metrics: Metrics) -> AuthorizeN
     )
 
 
-def records(settings: Settings) -> DbService:
+def cut_off(settings: Settings) -> CutOff | None:
+    """The end of the merchant account's day; None for a simulator that never settles."""
+    if settings.gateway_cut_off == "none":
+        return None
+    at, zone = settings.gateway_cut_off.split()
+    return CutOff(dt.time.fromisoformat(at), zone)
+
+
+def records(settings: Settings, *, metrics: Metrics | None = None) -> DbService:
     """The db-service's client."""
     return DbService(
         DbServiceSettings(
             url=settings.db_service_url,
             token=settings.secret("db_service_token"),
             timeout_s=settings.db_service_timeout_s,
+            give_up_s=_TRIES_OF_A_RECORD * settings.db_service_timeout_s,
             ca_file=settings.db_service_ca_file,
-        )
+        ),
+        observe=metrics.db_service_call if metrics else unobserved,
     )
 
 

@@ -32,8 +32,7 @@ _KNOWN: Final[Mapping[str, tuple[Callable[[Settings], str], str]]] = MappingProx
         ),
         "Kafka": (
             lambda settings: settings.kafka_properties()["bootstrap.servers"],
-            "Is a broker running there, and are WORKER_KAFKA_BOOTSTRAP_SERVERS and WORKER_KAFKA_CONFIG_FILE"
-            " (TLS, SASL) right?",
+            "Is a broker running there, are WORKER_KAFKA_BOOTSTRAP_SERVERS and _CONFIG_FILE (TLS, SASL) right?",
         ),
         "db-service": (
             lambda settings: _plain(settings.db_service_url),

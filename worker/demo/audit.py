@@ -32,8 +32,8 @@ def wait_for_rest(stage: Stage, *, admitted: int, within_s: float) -> bool:
     return False
 
 
-def audit(stage: Stage, *, published: Iterable[str], name: str) -> Verdict:
-    """Compare the books of the installation whose payment ids start with `name`."""
+def audit(stage: Stage, *, published: Iterable[str], name: str, time_lost: bool = False) -> Verdict:
+    """Compare the books of the installation whose payment ids start with `name`. `time_lost`: see `Books`."""
     settings = settings_of(stage)
     topics = wiring.topics(settings)
     kinds = {it: kind for it, kind in wiring.topic_kinds(settings).items() if it in topics.events}
@@ -50,6 +50,7 @@ def audit(stage: Stage, *, published: Iterable[str], name: str) -> Verdict:
         events=list(events),
         published=list(published),
         kinds=kinds,
+        time_lost=time_lost,
     )
     return compare(books, wiring.wire_reader(settings))
 

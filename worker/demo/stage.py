@@ -210,6 +210,7 @@ def _start(
         "WORKER_DB_SERVICE_URL": service["url"],
         "WORKER_DB_SERVICE_TOKEN_FILE": str(files["db_service_token"]),
         "WORKER_GATEWAY_URL": gateway["url"],
+        "WORKER_GATEWAY_CUT_OFF": "none",
         "WORKER_GATEWAY_LOGIN": _LOGIN,
         "WORKER_GATEWAY_TRANSACTION_KEY_FILE": str(files["transaction_key"]),
     }

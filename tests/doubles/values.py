@@ -1,0 +1,83 @@
+"""Values that the tests of the heart share: commands, operations, rules, a real wire. No double lives here."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any, Final
+
+from avro.catalog import Catalog
+from avro.writer import Writer, single_object_headers
+from handlers.domain.commands import Command, InitiatePayment, Line, Mode, OpaqueData
+from handlers.domain.money import Money
+from handlers.domain.payments import Payment
+from handlers.domain.recovery import Inquiry, Stage
+from handlers.domain.secret import Secret
+from handlers.domain.verdicts import Advice, Approved, Declined, Held, Method, Reason, Unknown
+from handlers.ports import Operation, Rules
+from worker.routes import EVENTS, EventWire, Topics
+
+MIDNIGHT: Final = datetime(2026, 3, 1, tzinfo=UTC)
+MEANS: Final = OpaqueData("COMMON.ACCEPT.INAPP.PAYMENT", Secret("one-time-token"))
+RULES: Final = Rules(
+    environment="test",
+    merchant_accounts={"USD": "main"},
+    invoice_key=b"a key of the tests",
+    absence_after_s=900.0,
+    ask_schedule_s=(5, 15, 45),
+    unsent_wait_s=5.0,
+    unrecorded_wait_s=7.0,
+)
+TOPICS: Final = Topics(prefix="", group="tests")
+_YES: Final = Reason("1", "This transaction has been approved.", Advice.HARD)
+APPROVED: Final = Approved(
+    "60001", captured=True, reason=_YES, method=Method("card", "Visa", "1111")
+)
+RESERVED: Final = replace(APPROVED, captured=False)
+DECLINED: Final = Declined(Reason("2", "This transaction has been declined.", Advice.SOFT), "60002")
+HELD: Final = Held("60003", Reason("252", "Held for review.", Advice.REVIEW))
+UNKNOWN: Final = Unknown(Reason("worker.silence", "No answer came.", Advice.UNDECIDED))
+_numbers = count(1)
+
+
+def command(**changes: Any) -> InitiatePayment:
+    """A sale of 12.34 USD under an id of its own, with `changes`."""
+    number = next(_numbers)
+    base: dict[str, Any] = {
+        "payment_id": f"pay-{number}",
+        "order_id": f"ord-{number}",
+        "user_id": f"usr-{number}",
+        "money": Money(1234, "USD"),
+        "mode": Mode.SALE,
+        "means": MEANS,
+        "issued_at": MIDNIGHT,
+        "lines": (Line("sku-1", "A book", 2, 617),),
+    }
+    return InitiatePayment(**{**base, **changes})
+
+
+def requested(of: Command) -> Payment:
+    """The payment of a command of which nothing is known yet."""
+    return Payment(of.payment_id, of.order_id, of.user_id, of.money)
+
+
+def operation(of: Command | None = None, **changes: Any) -> Operation:
+    """An operation just admitted at MIDNIGHT, with `changes`."""
+    asked = of or command()
+    base: dict[str, Any] = {
+        "operation_id": asked.operation_id,
+        "command": asked,
+        "payment": requested(asked),
+        "stage": Stage.ADMITTED,
+        "token": 1,
+        "inquiry": Inquiry(0, 0, since=MIDNIGHT, until=MIDNIGHT, now=MIDNIGHT),
+    }
+    return Operation(**{**base, **changes})
+
+
+def wire() -> EventWire:
+    """The real wire, without a registry: it needs nothing outside, so it has no double."""
+    catalog = Catalog()
+    kinds = {topic: topic for topic, _ in EVENTS.values()}
+    return EventWire(
+        Writer(catalog, single_object_headers(catalog, kinds)), topics=TOPICS, source="/tests"
+    )

@@ -1,0 +1,103 @@
+"""The README's tables, made from the code. `python -m tests.tidy.readme_tables --write` renews them."""
+
+import re
+import sys
+from pathlib import Path
+from typing import Final
+
+from handlers.domain.outcomes import TELLS
+from handlers.domain.states import SEEN
+from worker.config import Settings
+from worker.dead_letters import ADVICE
+from worker.telemetry import Metrics
+
+README: Final = Path(__file__).parents[2] / "README.md"
+_TABLE: Final = re.compile(r"<!-- table: ([\w ]+) -->\n.*?<!-- end -->", re.DOTALL)
+_MEANING: Final = {
+    "requested": "admitted, not answered yet",
+    "authorized": "reserved on the card, not captured",
+    "captured": "the card was charged",
+    "declined": "the bank, a filter or the gateway said no",
+    "refused": "we said no before the gateway: nothing was sent",
+    "failed": "the gateway never saw it: absent from complete scans",
+    "held": "the gateway holds it for review",
+    "unknown": "the gateway did not answer; it is being asked",
+    "conflicted": "the gateway's evidence contradicts what was asked or told: a person decides",
+}
+
+
+def states() -> str:
+    """What each state means, and what is told."""
+    rows = ["| state | status | means | order event | notification |", "|---|---|---|---|---|"]
+    for state, status in SEEN.items():
+        order, template = TELLS[state]
+        told = f"{order.value if order else '-'} | {template.value if template else '-'}"
+        rows.append(f"| `{state.value}` | {status.value} | {_MEANING[state.value]} | {told} |")
+    return "\n".join(rows)
+
+
+def dead_letters() -> str:
+    """Each reason with its advice."""
+    rows = ["| reason | what it is and what to do |", "|---|---|"]
+    rows += [f"| `{reason.value}` | {advice} |" for reason, advice in ADVICE.items()]
+    return "\n".join(rows)
+
+
+def metrics() -> str:
+    """Every metric with its labels."""
+    rows = ["| metric | labels | what it is |", "|---|---|---|"]
+    for family in Metrics().registry.collect():
+        suffix = "_total" if family.type == "counter" else ""
+        rows.append(
+            f"| `{family.name}{suffix}` | {_labels(family.name)} | {family.documentation} |"
+        )
+    return "\n".join(rows)
+
+
+def _labels(name: str) -> str:
+    metric = Metrics()
+    found = next(it for it in vars(metric).values() if getattr(it, "_name", "") == name)
+    return ", ".join(found._labelnames) or "-"
+
+
+def settings() -> str:
+    """Every setting with its default."""
+    rows = ["| variable | default | what it is |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        rows.append(
+            f"| `WORKER_{name.upper()}` | {_default(field.default)} | {field.description} |"
+        )
+    return "\n".join(rows)
+
+
+def _default(value: object) -> str:
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, Path):
+        return "`payment-worker.state` in the temporary folder"
+    if isinstance(value, tuple):
+        return (
+            f"`{','.join(f'{it:g}' if isinstance(it, int | float) else str(it) for it in value)}`"
+        )
+    if hasattr(value, "get_secret_value"):
+        return f"`{value.get_secret_value()}`"
+    return f"`{value}`"
+
+
+_MAKERS: Final = {
+    "states": states,
+    "dead letters": dead_letters,
+    "metrics": metrics,
+    "settings": settings,
+}
+
+
+def renewed(text: str) -> str:
+    """The README with its tables as the code has them now."""
+    return _TABLE.sub(
+        lambda found: f"<!-- table: {found[1]} -->\n{_MAKERS[found[1]]()}\n<!-- end -->", text
+    )
+
+
+if __name__ == "__main__" and "--write" in sys.argv:
+    README.write_text(renewed(README.read_text()))

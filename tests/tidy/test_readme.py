@@ -1,0 +1,28 @@
+"""The README against the code: tables, links, commands. What runs is in `tests/acceptance/test_readme_runs.py`."""
+
+import re
+
+from tests.tidy.readme_tables import README, renewed
+
+ROOT = README.parent
+
+
+def test_tables_are_those_of_the_code() -> None:
+    """States, dead letters, metrics and settings stand in the README as the code has them now."""
+    text = README.read_text()
+    assert renewed(text) == text, "run `python -m tests.tidy.readme_tables --write`"
+
+
+def test_links_lead_somewhere() -> None:
+    """Each link of the README names a file or a folder that is there."""
+    links = re.findall(r"\]\(([^)#]+)\)", README.read_text())
+    assert links
+    assert [] == [link for link in links if "://" not in link and not (ROOT / link).exists()]
+
+
+def test_make_targets_are_there() -> None:
+    """Each `make` target that the README names stands in the Makefile."""
+    makefile = (ROOT / "Makefile").read_text()
+    named = set(re.findall(r"\bmake ([a-z]+)\b", README.read_text()))
+    assert {"demo", "test"} <= named
+    assert [] == sorted(name for name in named if f"\n{name}:" not in makefile)

@@ -1,0 +1,187 @@
+"""Checks that ask the neighbours: journal, Kafka, db-service, gateway. Each has a deadline; none changes anything."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Final
+
+from db_client import history, schema
+from db_client.history import Database
+from handlers.domain.errors import InvalidValueError, Unavailable
+from worker import wiring
+from worker.commands.exits import text_of
+from worker.commands.findings import Finding, failed, ok, warning
+from worker.commands.neighbours import address, on_loopback, remedy
+from worker.commands.topics import progress, purposes
+from worker.config import Settings
+from worker.kafka_admin import TopicFacts, open_admin
+from worker.telemetry import Metrics
+
+_DEADLINE_S: Final = 10.0
+
+
+def journal(settings: Settings) -> Iterator[Finding]:
+    """Reachable, at the needed revision, as durable as a journal must be."""
+    try:
+        with history.journal(settings.journal_url.get_secret_value(), role="check") as engine:
+            found = history.look_at(engine, group=settings.kafka_group)
+            present = schema.present_revision(engine)
+    except InvalidValueError as invalid:
+        yield failed("journal", text_of(invalid))
+        return
+    except Unavailable as away:
+        yield failed("journal", _advice(away, settings))
+        return
+    if found.read_only:
+        yield failed(
+            "journal", "is a read-only standby: point WORKER_JOURNAL_URL at the primary server"
+        )
+        return
+    yield ok("journal", f"PostgreSQL {found.version} at {address('journal', settings)}")
+    needed = schema.needed_revision()
+    if present == needed:
+        yield ok("journal schema", f"revision {needed}")
+    else:
+        yield failed(
+            "journal schema",
+            f"is {present or 'not there'}, and this version needs {needed}: run `run_worker.py migrate`",
+        )
+    yield from _durability(found)
+
+
+def _durability(found: Database) -> Iterator[Finding]:
+    weak = [name for name, value in found.settings.items() if value == "off"]
+    if weak:
+        yield warning(
+            "journal durability",
+            f"{' and '.join(weak)} off: a crash of the database may lose what it confirmed; set it to on",
+        )
+    asynchronous = [name for name, state in found.standbys.items() if state == "async"]
+    if asynchronous:
+        yield warning(
+            "journal durability",
+            f"standby {', '.join(asynchronous)} is asynchronous: a fail-over to it loses the last commits;"
+            " name it in synchronous_standby_names",
+        )
+    if not weak and not asynchronous:
+        yield ok(
+            "journal durability",
+            f"commits are on disk before they count; standbys: {', '.join(found.standbys) or 'none'}",
+        )
+    timeline = found.incarnation.split("/")[1]
+    if found.moved_since is None:
+        yield ok("journal timeline", f"{timeline}, the same as when the last session began")
+    else:
+        yield warning(
+            "journal timeline",
+            f"{timeline} is not the one on which session {found.moved_since} began (a fail-over or a restored"
+            " copy): what Kafka has and the journal lost is asked for at the gateway before it is sent",
+        )
+
+
+def kafka(settings: Settings) -> Iterator[Finding]:
+    """Reachable, with every topic, each in enough copies."""
+    try:
+        admin = open_admin(settings.kafka_properties())
+        brokers = admin.brokers()
+        wanted = purposes(settings)
+        found = admin.describe(wanted)
+        in_sync = admin.min_in_sync(found)
+    except InvalidValueError as invalid:
+        yield failed("Kafka", text_of(invalid))
+        return
+    except Unavailable as away:
+        yield failed("Kafka", _advice(away, settings))
+        return
+    servers = address("Kafka", settings)
+    yield ok("Kafka", f"{brokers} broker{'s' if brokers != 1 else ''} behind {servers}")
+    strict = not on_loopback(servers)
+    for name in wanted:
+        facts = found.get(name)
+        if facts is None:
+            yield failed(f"topic {name}", "is missing: run `run_worker.py topics --create`")
+        elif name == progress(settings) and facts.partitions != 1:
+            yield failed(
+                f"topic {name}",
+                f"has {facts.partitions} partitions and must have 1: remove it and run"
+                " `run_worker.py topics --create` while no worker runs",
+            )
+        else:
+            yield _topic(facts, in_sync.get(name), strict=strict)
+
+
+def _topic(facts: TopicFacts, in_sync: int | None, *, strict: bool) -> Finding:
+    what = f"topic {facts.name}"
+    text = (
+        f"{facts.partitions} partition{'s' if facts.partitions != 1 else ''},"
+        f" replication {facts.replicas}, min.insync.replicas {in_sync or 'not ours to see'}"
+    )
+    if strict and facts.replicas == 1:
+        return warning(what, f"{text}: one broker lost is this topic lost; give it 3 replicas")
+    if strict and in_sync == 1:
+        return warning(
+            what, f"{text}: an acknowledged record may be on one broker only; set it to 2"
+        )
+    return ok(what, text)
+
+
+def services(settings: Settings) -> Iterator[Finding]:
+    """The db-service takes our token, the gateway our credentials. Nothing is written there."""
+    yield _service("db-service", _ask_db_service, settings=settings)
+    yield _service("gateway", _ask_gateway, settings=settings)
+
+
+class _NoLease:
+    """A lease for one who sends nothing: no charge passes the gate under it."""
+
+    def remaining_s(self) -> float:
+        return 0.0
+
+
+def _service(
+    what: str, ask: Callable[[Settings], Awaitable[str]], *, settings: Settings
+) -> Finding:
+    async def asked() -> str:
+        return await ask(settings)
+
+    try:
+        wrong = asyncio.run(asked())
+    except InvalidValueError as invalid:
+        return failed(what, text_of(invalid))
+    except UnicodeError:
+        return failed(what, "its secret is not a text file")
+    except OSError as error:
+        return failed(what, f"its certificate authority cannot be read: {error.strerror}")
+    at = address(what, settings)
+    if wrong:
+        return failed(what, f"{wrong.rstrip('.')} (at {at}). {remedy(what)}")
+    return ok(what, f"{at} takes our credentials")
+
+
+async def _ask_db_service(settings: Settings) -> str:
+    service = wiring.records(
+        settings.model_copy(
+            update={"db_service_timeout_s": min(_DEADLINE_S, settings.db_service_timeout_s)}
+        )
+    )
+    try:
+        return await service.probe()
+    finally:
+        await service.aclose()
+
+
+async def _ask_gateway(settings: Settings) -> str:
+    gateway = wiring.gateway(
+        settings.model_copy(
+            update={"gateway_deadline_s": min(_DEADLINE_S, settings.gateway_deadline_s)}
+        ),
+        lease=_NoLease(),
+        metrics=Metrics(),
+    )
+    try:
+        return await gateway.probe(wiring.ACCOUNT)
+    finally:
+        await gateway.aclose()
+
+
+def _advice(away: Unavailable, settings: Settings) -> str:
+    return f"{away.why.rstrip('.')} (at {address(away.what, settings)}). {remedy(away.what)}"

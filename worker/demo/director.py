@@ -1,0 +1,253 @@
+"""Performs the story on a running stage: an independent producer at a visible pace, and what happens at the servers.
+
+The producer has a thread of its own; everything else is one loop that looks, acts and shows.
+"""
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from db_client.audit import JournalBook, read_journal
+from handlers.domain.errors import WorkerError
+from handlers.domain.money import Money
+from worker import kafka_admin
+from worker.config import Settings
+from worker.demo import story
+from worker.demo.audience import Audience
+from worker.demo.audit import settings_of
+from worker.demo.kept_process import KeptProcess
+from worker.demo.shop import Record
+from worker.demo.stage import Stage
+from worker.demo.stage_error import StageError
+from worker.demo.story import Story
+from worker.demo.view import Scene, Screen
+
+_TICK_S: Final = 0.1
+_LOOK_S: Final = 0.5
+_KILL_AFTER_S, _KILL_BY_S = story.RUSH_AT_S + 0.6, story.RUSH_AT_S + 3.0
+_CALLS_IN_FLIGHT: Final = 3
+_REST_WITHIN_S: Final = 45.0
+_PATIENCE_S: Final = 20.0  # how long a repeated command waits for the first one to be told
+_TAKEN_OVER: Final = "took a dead session over"
+
+
+class Producer:
+    """Publishes the story's records on time, on a thread of its own, as another service would."""
+
+    def __init__(self, settings: Settings, told: Story, *, final: Callable[[str], bool]) -> None:
+        self._properties = settings.kafka_properties()
+        self._orders = told.orders
+        self._final = final
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._publish, name="producer", daemon=True)
+        self.failure = ""
+        self.done = False
+
+    def start(self) -> None:
+        """Open the shop."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Close it, at once."""
+        self._stop.set()
+        self._thread.join(timeout=10)
+
+    def _publish(self) -> None:
+        try:
+            kafka_admin.send(self._properties, self._paced())
+            self.done = True
+        except WorkerError as error:
+            self.failure = str(error)
+
+    def _paced(self) -> Iterator[Record]:
+        opened = time.monotonic()
+        waiting = list(self._orders)
+        while waiting and not self._stop.wait(0.02):
+            now_s = time.monotonic() - opened
+            due = [it for it in waiting if it.at_s <= now_s and self._may_go(it, now_s)]
+            waiting = [it for it in waiting if it not in due]
+            yield from (order.record for order in due)
+
+    def _may_go(self, order: story.Order, now_s: float) -> bool:
+        return not order.after or self._final(order.after) or now_s > order.at_s + _PATIENCE_S
+
+
+class Director:
+    """One performance. `perform` returns True where all came to rest in time."""
+
+    def __init__(self, stage: Stage, told: Story, audience: Audience, screen: Screen) -> None:
+        self._stage = stage
+        self._story = told
+        self._audience = audience
+        self._screen = screen
+        self._victim, self._heir = stage.workers
+        self._producer = Producer(settings_of(stage), told, final=audience.told_as_final)
+        self._opened = 0.0
+        self._acts: list[Callable[[float], bool]] = [
+            self._rush,
+            self._kill,
+            self._calm_down,
+            self._take_over,
+        ]
+        self._scene = Scene(
+            servers=_servers(stage),
+            payments=told.payments,
+            workers=dict.fromkeys(("worker-1", "worker-2"), "alive"),
+        )
+
+    def perform(self) -> bool:
+        """Play from the first order to rest. Raises StageError where a part died that was not to die."""
+        self._stage.gateway("PUT", "/plan", {"latency": story.CALM})
+        self._stage.gateway("POST", "/script", {"rules": list(self._story.rules)})
+        self._screen.open(self._scene)
+        self._screen.say(f"the shop opens: {self._story.payments} payments will come")
+        self._opened = time.monotonic()
+        self._producer.start()
+        looked = published = 0.0
+        releases = [self._release]
+        while True:
+            now_s = time.monotonic() - self._opened
+            self._insist_alive()
+            self._act(now_s)
+            releases = [act for act in releases if not act(now_s)]
+            if now_s >= looked + _LOOK_S:
+                looked = now_s
+                resting = self._look()
+                if self._producer.done and not published:
+                    published = now_s
+                    self._screen.say("everything is published")
+                if published and (
+                    (resting and not releases and not self._acts)
+                    or now_s > published + _REST_WITHIN_S
+                ):
+                    return resting
+            time.sleep(_TICK_S)
+
+    def close(self) -> None:
+        """Stop publishing."""
+        self._producer.close()
+
+    def _act(self, now_s: float) -> None:
+        """The acts come one after the other; each says when it is over."""
+        if self._acts and self._acts[0](now_s):
+            self._acts.pop(0)
+
+    def _rush(self, now_s: float) -> bool:
+        if now_s < story.RUSH_AT_S - 0.2:
+            return False
+        self._stage.gateway("PUT", "/plan", {"latency": story.SLOW})
+        self._screen.say("rush hour: orders pour in, and the gateway becomes slow")
+        return True
+
+    def _kill(self, now_s: float) -> bool:
+        calls = _state(self._stage, self._victim).get("in_flight", 0)
+        if now_s < _KILL_AFTER_S or (calls < _CALLS_IN_FLIGHT and now_s < _KILL_BY_S):
+            return False
+        self._victim.kill()
+        self._scene.workers["worker-1"] = f"killed with {calls} payments in flight"
+        self._screen.say(f"worker-1 gets SIGKILL: {calls} payments in flight")
+        return True
+
+    def _calm_down(self, now_s: float) -> bool:
+        if now_s < story.RUSH_AT_S + 2.5:
+            return False
+        self._stage.gateway("PUT", "/plan", {"latency": story.CALM})
+        return True
+
+    def _take_over(self, _now_s: float) -> bool:
+        for line in self._heir.log.read_text(errors="replace").splitlines():
+            if _TAKEN_OVER not in line:
+                continue
+            told = json.loads(line)
+            self._scene.workers["worker-2"] = f"alive, took {told['count']} payments over"
+            self._screen.say(
+                f"worker-2 takes over: {told['count']} payments,"
+                f" {told['number']} messages; what was sent is asked for, not sent again"
+            )
+            return True
+        return False
+
+    def _release(self, now_s: float) -> bool:
+        """A person at the gateway approves the first of the two held payments, once it was told as held."""
+        payment_id = self._story.parts["released"]
+        if now_s < story.RELEASE_AT_S or self._audience.states.get(payment_id) != "held":
+            return False
+        number = int(payment_id.rpartition("-")[2])
+        for row in self._stage.ledger():
+            if row["description"].endswith(f" {number}") and row["status"].startswith("FDS"):
+                self._stage.gateway("POST", f"/held/{row['transId']}", {"action": "approve"})
+                return True
+        return False
+
+    def _look(self) -> bool:
+        """Renew the scene; True where nothing moves any more but the payment that stays held."""
+        book = read_journal(self._stage.journal_url)
+        summary = self._stage.gateway("GET", "/ledger/summary")
+        scene = self._scene
+        scene.states = Counter(entry.state for entry in book.entries)
+        scene.charges = summary["approved"]
+        scene.charged = " + ".join(
+            f"{Money(minor, code).decimal_text()} {code}"
+            for code, minor in summary["approved_minor"].items()
+        )
+        scene.letters, scene.repeats = self._audience.letters.total(), self._audience.repeats
+        scene.recent = tuple(self._audience.recent)
+        for kept in (self._victim, self._heir):
+            if kept.alive:
+                calls = _state(self._stage, kept).get("in_flight", 0)
+                grown = scene.workers[kept.name].partition(" · ")[0]
+                scene.workers[kept.name] = f"{grown} · {calls} in flight"
+        self._screen.show(scene)
+        return self._resting(book) and self._audience.complete()
+
+    def _resting(self, book: JournalBook) -> bool:
+        stays = self._story.parts["held"]
+        return (
+            len(book.entries) >= self._story.payments
+            and not book.unpublished
+            and all(
+                entry.stage == "concluded"
+                or (entry.payment_id == stays and entry.stage == "asking" and entry.state == "held")
+                for entry in book.entries
+            )
+        )
+
+    def _insist_alive(self) -> None:
+        stage = self._stage
+        for server in (stage.broker, stage.postgres, stage.db_service, stage.simulator, self._heir):
+            if server is not None:
+                server.insist_alive()
+        for failure in (self._producer.failure, self._audience.failure):
+            if failure:
+                raise StageError(
+                    f"{failure}\nNext: start the demo again, with --keep for the logs."
+                )
+
+
+def _state(stage: Stage, kept: KeptProcess) -> dict[str, Any]:
+    """What the worker last wrote about itself; it does so each second."""
+    try:
+        found: dict[str, Any] = json.loads((stage.folder / f"{kept.name}.state").read_text())
+    except (OSError, ValueError):
+        return {}
+    return found
+
+
+def _servers(stage: Stage) -> str:
+    database = stage.journal_url.rpartition("@")[2].partition("/")[0]
+    parts = {
+        "Kafka": stage.bootstrap,
+        "PostgreSQL": database,
+        "db-service": stage.db_service_url,
+        "gateway": stage.environment["WORKER_GATEWAY_URL"],
+    }
+    ports = {
+        name: place.partition("://")[2].partition("/")[0].rpartition(":")[2]
+        if "://" in place
+        else place.rpartition(":")[2]
+        for name, place in parts.items()
+    }
+    return " · ".join(f"{name} :{port}" for name, port in ports.items())

@@ -1,0 +1,79 @@
+"""The end of the demo: the four books beside each other, what waits and why, and the verdict in one sentence."""
+
+from typing import Final
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from handlers.domain.money import Money
+from worker.demo.books import Tally, Verdict
+
+_BOOKS: Final = ("gateway", "journal", "db-service", "events")
+_ORDER: Final = (
+    "captured authorized declined refused failed held unknown conflicted requested".split()
+)
+_MOST_DIFFERENCES: Final = 20
+_NOTHING: Final = Tally()
+
+
+def show(verdict: Verdict, console: Console) -> None:
+    """Print it all."""
+    console.print()
+    console.print(_books(verdict))
+    for it in verdict.waiting:
+        console.print(
+            Text(f"waiting: {it.payment_id} is {it.state}, due {it.due}\n         {it.why}")
+        )
+    letters = ", ".join(
+        f"{reason} {count}" for reason, count in sorted(verdict.dead_letters.items())
+    )
+    events = ", ".join(f"{count} {kind}" for kind, count in sorted(verdict.events.items()))
+    for line in (
+        f"events told once each: {events}",
+        f"dead letters: {letters or 'none'}",
+        f"repeats answered: {verdict.repeats}",
+    ):
+        console.print(Text(line))
+    for difference in verdict.differences[:_MOST_DIFFERENCES]:
+        console.print(Text(f"DIFFERS: {difference}", style="red"))
+    console.print()
+    console.print(Text(sentence(verdict), style="bold green" if verdict.equal else "bold red"))
+
+
+def sentence(verdict: Verdict) -> str:
+    """The verdict in one sentence."""
+    if not verdict.equal:
+        return f"The books DIFFER in {len(verdict.differences)} places."
+    total = verdict.states.total()
+    waiting = f"; {len(verdict.waiting)} of them waits with a due time" if verdict.waiting else ""
+    return (
+        f"The books are equal: {total} payments, {verdict.charged} charged, each once, each told once"
+        f"{waiting}."
+    )
+
+
+def _books(verdict: Verdict) -> Table:
+    table = Table(box=box.SIMPLE, pad_edge=False)
+    table.add_column("state")
+    for book in _BOOKS:
+        table.add_column(book, justify="right")
+    rows = {key for tallies in verdict.tallies.values() for key in tallies}
+    for state, currency in sorted(rows, key=lambda key: (_rank(key[0]), key)):
+        cells = [
+            _cell(verdict.tallies.get(book, {}).get((state, currency), _NOTHING), currency)
+            for book in _BOOKS
+        ]
+        table.add_row(state, *cells)
+    return table
+
+
+def _rank(state: str) -> int:
+    return _ORDER.index(state) if state in _ORDER else len(_ORDER)
+
+
+def _cell(tally: Tally, currency: str) -> str:
+    if not tally.count:
+        return "-"
+    return f"{tally.count} · {Money(tally.amount_minor, currency).decimal_text()} {currency}"

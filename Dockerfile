@@ -38,7 +38,8 @@ COPY requirements.lock /build/
 RUN python3 /build/.ci/set_up.py /opt/venv requirements.lock
 
 FROM ground AS worker-code
-COPY run_worker.py /app/
+# pyproject.toml is where `--version` looks.
+COPY run_worker.py pyproject.toml /app/
 COPY handlers /app/handlers
 COPY avro /app/avro
 COPY db_client /app/db_client

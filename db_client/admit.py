@@ -235,7 +235,7 @@ def _row(ground: Ground, admission: Admission, *, deadline_s: float) -> dict[str
         "partition": source.partition,
         "offset": source.offset,
         "suspect": admission.suspect,
-        "since": admission.published_at.isoformat(),
+        "since": (admission.since or ground.now).isoformat(),
         "deadline_s": deadline_s,
     }
 
@@ -326,7 +326,7 @@ def _operation(admission: Admission, ground: Ground, *, deadline_s: float) -> Op
     inquiry = Inquiry(
         asked=0,
         complete_scans=0,
-        since=admission.published_at,
+        since=admission.since or ground.now,
         until=ground.after(deadline_s),
         now=ground.now,
     )

@@ -29,7 +29,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """A command to be admitted. `published_at` is the record's time; `suspect`: ask before it may be sent.
+    """A command to be admitted. `suspect`: ask before it may be sent.
+
+    `since`: the earliest moment at which it can have been sent, by the database's clock; None where that is now. Never
+    a producer's time: a clock that runs ahead would end the search for a charge before it reached it.
 
     `conflict` makes the dead letter that goes out where the id was used before with other content: whether it was is
     known only inside the commit, and the letter must stand in the same one. `refused` makes the one for a record that
@@ -38,7 +41,7 @@ class Admission:
 
     command: Command
     source: Source
-    published_at: datetime
+    since: datetime | None
     traceparent: str
     suspect: bool
     conflict: Callable[[], Message]

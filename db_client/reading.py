@@ -47,6 +47,14 @@ _WHOLE: Final = (
 
 
 @dataclass(frozen=True, slots=True)
+class Position:
+    """The next offset to be read, and when that was written (database time)."""
+
+    next_offset: int
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Backlog:
     """How much is not concluded, by stage and why it waits, and since when the oldest is there."""
 
@@ -70,11 +78,11 @@ class Reader:
         except DBAPIError as error:
             raise Unavailable("journal", str(error.orig).splitlines()[0]) from None
 
-    def positions(self, topic_id: str) -> dict[int, int]:
-        """Partition → next offset, for the topic of this id."""
+    def positions(self, topic_id: str) -> dict[int, Position]:
+        """Partition → how far it was read, for the topic of this id."""
         with self._connection() as connection:
             found = connection.execute(select(position).where(position.c.topic_id == topic_id))
-            return {row.partition: row.next_offset for row in found}
+            return {row.partition: Position(row.next_offset, row.updated_at) for row in found}
 
     def due(self, *, most: int) -> list[str]:
         """Ids of what is due, the longest overdue first."""

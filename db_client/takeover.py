@@ -35,6 +35,13 @@ _CLAIM: Final = (
     )
     .returning(session.c.incarnation, session.c.watermark)
 )
+# What the dead session published and could not mirror any more counts from here on: else its payments' next events
+# would wait for ever for a publisher that is gone.
+_MIRROR: Final = (
+    update(session)
+    .where(session.c.session_id == bindparam("dead"), session.c.watermark < bindparam("published"))
+    .values(watermark=bindparam("published"))
+)
 _UNPUBLISHED: Final = (
     select(outbox)
     .where(outbox.c.session_id == bindparam("dead"), outbox.c.number >= bindparam("watermark"))

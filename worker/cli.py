@@ -82,8 +82,7 @@ def main() -> NoReturn:
         app(prog_name="run_worker.py")
         sys.exit(0)
     except WorkerError as error:
-        for line in _told(error).splitlines():
-            say(f"error: {line}", error=True)
+        say("\n       ".join(f"error: {_told(error)}".splitlines()), error=True)
         sys.exit(code_of(error))
     except Exception as crash:  # noqa: BLE001 - the process door: what nobody foresaw still gets a text and a code
         from worker.telemetry import where

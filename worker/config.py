@@ -199,6 +199,16 @@ class Settings(BaseSettings):
             raise ValueError("kafka_transaction_timeout_s: must be shorter than lease_s")
         return self
 
+    @property
+    def unsent_within_s(self) -> float:
+        """How long a call that surely was not sent is tried again."""
+        return min(15.0, self.gateway_deadline_s)
+
+    @property
+    def longest_send_s(self) -> float:
+        """From the intent's commit to the last moment at which one of its calls can still be under way."""
+        return self.unsent_within_s + self.gateway_deadline_s + self.gateway_connect_timeout_s
+
     def secret(self, name: str) -> Secret:
         """The secret `name` from its variable or its file. Raises InvalidValueError where neither is set."""
         assert name in _SECRETS, f"{name} is no secret setting"

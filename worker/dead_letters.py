@@ -6,6 +6,7 @@ left out altogether, and so is its key. Headers say where the record lay, why it
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
@@ -47,7 +48,8 @@ ADVICE: Final[Mapping[Reason, str]] = MappingProxyType(
 class Record:
     """A Kafka record as it was read. `headers` are the first value of each name.
 
-    `suspect`: it lies below the offsets that were committed before, so the journal may have forgotten it.
+    `suspect_since` is set where it lies below the offsets that were committed before, so the journal may have forgotten
+    it: the earliest moment (database time) at which it can have been sent.
     """
 
     source: Source
@@ -55,7 +57,7 @@ class Record:
     value: bytes
     headers: Mapping[str, bytes]
     timestamp_ms: int
-    suspect: bool = False
+    suspect_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

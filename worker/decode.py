@@ -44,9 +44,9 @@ class Decoder:
         return Admission(
             command=found,
             source=record.source,
-            published_at=_published_at(record),
+            since=record.suspect_since,
             traceparent=trace.decode() if _TRACEPARENT.fullmatch(trace) else "",
-            suspect=record.suspect,
+            suspect=record.suspect_since is not None,
             conflict=lambda: letter(record, _CONFLICT, sealer=self.sealer).message,
             refused=lambda: letter(record, _REFUSED, sealer=self.sealer).message,
         )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 from confluent_kafka import (
@@ -26,6 +26,7 @@ from confluent_kafka import (
 
 from db_client.group_commit import JournalRefusedError
 from db_client.moves import Admission, Admit, Admitted, DeadLetter, Fate, Source
+from db_client.reading import Position
 from handlers.domain.errors import SessionOver, Unavailable
 from handlers.ports import Operation
 from worker.dead_letters import Record
@@ -40,8 +41,8 @@ _PAUSE_S: Final = 1.0
 class JournalDoor(Protocol):
     """What intake needs of the journal."""
 
-    def positions(self, topic_id: str) -> dict[int, int]:
-        """Partition → next offset. Raises Unavailable."""
+    def positions(self, topic_id: str) -> dict[int, Position]:
+        """Partition → how far it was read. Raises Unavailable."""
         ...
 
     def admit(self, move: Admit) -> "Future[Admitted]":
@@ -67,10 +68,15 @@ class CrewDoor(Protocol):
 
 @dataclass(slots=True)
 class Assigned:
-    """One partition of ours: its topic's id, and the offset below which an unknown record is suspect."""
+    """One partition of ours: its topic's id, and the offset below which an unknown record is suspect.
+
+    Such a record was first read after the journal wrote the position that it has now, so it was not sent before
+    `suspect_since`; a journal without a position knows only how old a command may be.
+    """
 
     topic_id: str
     suspect_below: int
+    suspect_since: datetime
 
 
 @dataclass(slots=True)
@@ -90,6 +96,8 @@ class Intake:
     ready: bool = False
     _assigned: dict[tuple[str, int], Assigned] = field(default_factory=dict)
     _unplaced: list[TopicPartition] = field(default_factory=list)
+    _uncommitted: dict[tuple[str, int], int] = field(default_factory=dict)
+    _commit_again_at: float = 0.0
     _paused: bool = False
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -117,6 +125,7 @@ class Intake:
             while not self._stop.is_set():
                 self.beat = time.monotonic()
                 self._place(consumer)
+                self._commit_pending(consumer)
                 room = self._breathe(consumer)
                 messages = consumer.consume(min(room, self.batch) or 1, timeout=_POLL_S)
                 self._handle(consumer, messages)
@@ -142,13 +151,24 @@ class Intake:
         ids = self.journal.topic_ids(sorted({it.topic for it in partitions}))
         known = {topic_id: self.journal.positions(topic_id) for topic_id in ids.values()}
         hints = consumer.committed(partitions, timeout=_SETTLE_S) if partitions else []
+        for hint in hints:
+            if hint.error is not None:  # without it nobody could say what the journal forgot
+                raise Unavailable("Kafka", hint.error.str())
         placed = []
         for hint in hints:
             topic_id = ids[hint.topic]
             position = known[topic_id].get(hint.partition)
-            start = OFFSET_BEGINNING if position is None else position
+            start = OFFSET_BEGINNING if position is None else position.next_offset
             placed.append(TopicPartition(hint.topic, hint.partition, start))
-            self._assigned[hint.topic, hint.partition] = Assigned(topic_id, max(hint.offset, 0))
+            oldest = self.now() - timedelta(seconds=self.decoder.max_age_s)
+            self._assigned[hint.topic, hint.partition] = Assigned(
+                topic_id,
+                suspect_below=max(hint.offset, 0),
+                suspect_since=oldest if position is None else position.updated_at,
+            )
+            if position is not None and position.next_offset > hint.offset:
+                # its last owner died before it committed
+                self._uncommitted[hint.topic, hint.partition] = position.next_offset
         consumer.incremental_assign(placed)
         if self._paused:
             consumer.pause(placed)
@@ -159,6 +179,7 @@ class Intake:
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         for it in partitions:
             self._assigned.pop((it.topic, it.partition), None)
+            self._uncommitted.pop((it.topic, it.partition), None)
         gone = {(it.topic, it.partition) for it in partitions}
         self._unplaced = [it for it in self._unplaced if (it.topic, it.partition) not in gone]
         consumer.incremental_unassign(partitions)
@@ -221,7 +242,7 @@ class Intake:
             value=value if isinstance(value, bytes) else b"",
             headers=headers,
             timestamp_ms=message.timestamp()[1],
-            suspect=offset < part.suspect_below,
+            suspect_since=part.suspect_since if offset < part.suspect_below else None,
         )
 
     def _decoded(self, consumer: Consumer, records: Sequence[Record]) -> Admit:
@@ -296,17 +317,32 @@ class Intake:
 
     def _commit_offsets(self, consumer: Consumer, move: Admit) -> None:
         """The hint for lag displays and for a journal that lost time. Never what decides where intake starts."""
-        offsets = [
-            TopicPartition(topic, partition, offset)
-            for (topic, _, partition), offset in move.positions.items()
-            if (topic, partition) in self._assigned
-        ]
-        if not offsets:
+        for (topic, _, partition), offset in move.positions.items():
+            if (topic, partition) in self._assigned:
+                self._uncommitted[topic, partition] = offset
+        self._commit_again_at = 0.0
+        self._commit_pending(consumer)
+
+    def _commit_pending(self, consumer: Consumer) -> None:
+        """Commit what is not committed yet. What fails (a rebalance, a broker away) is tried again.
+
+        Else the hint would stay behind until the partition's next record, and what a journal forgets meanwhile would
+        not be suspect.
+        """
+        if not self._uncommitted or time.monotonic() < self._commit_again_at:
             return
+        self._commit_again_at = time.monotonic() + _PAUSE_S
+        offsets = [TopicPartition(*part, offset) for part, offset in self._uncommitted.items()]
         try:
-            consumer.commit(offsets=offsets, asynchronous=False)
+            results = consumer.commit(offsets=offsets, asynchronous=False) or []
         except KafkaException as error:
             log.warning("offsets were not committed", why=error.args[0].str())
+            return
+        for done in results:
+            if done.error is None:
+                self._uncommitted.pop((done.topic, done.partition), None)
+            else:
+                log.warning("offsets were not committed", why=done.error.str())
 
     def _count(self, move: Admit, admitted: Admitted) -> None:
         for fate in admitted.fates:

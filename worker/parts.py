@@ -13,7 +13,7 @@ from db_client.database import Engine
 from db_client.group_commit import GroupCommit, Limits
 from db_client.journal import Journal
 from db_client.moves import Admit, Admitted, Mirror
-from db_client.reading import Reader
+from db_client.reading import Position, Reader
 from db_client.service import DbService
 from db_client.sessions import LeaseKeeper, Started
 from db_client.takeovers import Sessions
@@ -54,8 +54,8 @@ class JournalDoor:
     commits: GroupCommit
     admin: Admin
 
-    def positions(self, topic_id: str) -> dict[int, int]:
-        """Partition → next offset."""
+    def positions(self, topic_id: str) -> dict[int, Position]:
+        """Partition → how far it was read."""
         return self.reader.positions(topic_id)
 
     def admit(self, move: Admit) -> "Future[Admitted]":
@@ -148,7 +148,7 @@ def build(ground: Ground, loop: asyncio.AbstractEventLoop) -> Parts:
     crew = Crew(
         House(
             gateway=gateway,
-            journal=Journal(commits, deadline_s=settings.gateway_deadline_s),
+            journal=Journal(commits, deadline_s=settings.longest_send_s),
             records=records,
             wire=wiring.event_wire(settings),
             clock=ground.lease,
@@ -207,7 +207,7 @@ def _commits(ground: Ground, publisher: Publisher) -> GroupCommit:
         incarnation=ground.started.incarnation,
         sealer=wiring.sealer(settings),
         limits=Limits(
-            deadline_s=settings.gateway_deadline_s,
+            deadline_s=settings.longest_send_s,
             status_topic=wiring.topics(settings).name(routes.STATUS),
         ),
         on_outbox=publisher.put,
@@ -233,7 +233,7 @@ def _janitor(ground: Ground, *, reader: Reader, commits: GroupCommit, crew: Crew
         commits=commits,
         crew=crew,
         fence=fenced,
-        deadline_s=settings.gateway_deadline_s,
+        deadline_s=settings.longest_send_s,
         rounds=Rounds(settings.janitor_tick_s, settings.lease_s / _LOOKS_A_LEASE),
         metrics=ground.metrics,
     )

@@ -121,7 +121,7 @@ def gateway(settings: Settings, *, lease: Lease, metrics: Metrics) -> AuthorizeN
             connect_timeout_s=settings.gateway_connect_timeout_s,
             margin_s=settings.gateway_margin_s,
             in_flight=settings.in_flight,
-            unsent_within_s=min(15.0, settings.gateway_deadline_s),
+            unsent_within_s=settings.unsent_within_s,
             cut_off=cut_off(settings),
             ca_file=settings.gateway_ca_file,
         ),

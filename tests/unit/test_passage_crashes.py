@@ -54,8 +54,7 @@ async def play(story: Story, cuts: list[int]) -> World:
     world.gateway.replies.extend(story.replies)
     of = world.journal.admit(operation(suspect=story.suspect))
     world.records.down = story.down_for > 0
-    rounds = 0
-    for _ in range(_STEPS):
+    for rounds in range(1, _STEPS):
         row = world.row(of.operation_id)
         settled = row.operation.stage is Stage.ASKING and row.operation.payment.state is _S.HELD
         if row.operation.stage is Stage.CONCLUDED or (settled and not cuts):
@@ -72,7 +71,6 @@ async def play(story: Story, cuts: list[int]) -> World:
             final = later.operation.stage is Stage.CONCLUDED
             assert final != (later.due_at is not None), "what is not final has a due time"
             world.pass_due(of.operation_id)
-        rounds += 1
         world.records.down = rounds < story.down_for
     check(world, of.operation_id, story)
     return world
@@ -102,7 +100,7 @@ async def test_a_cut_at_every_point_once(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", STORIES)
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(25))
 async def test_cuts_at_random_points_again_and_again(name: str, seed: int) -> None:
     """Up to eight power cuts in a row, at random points: the promises hold all the same."""
     dice = random.Random(f"{name}:{seed}")

@@ -23,6 +23,7 @@ from handlers.domain.money import Money, minor_units
 
 MOST_LINES: Final = 100_000
 _MAX_LINE: Final = 262_144
+_WHOLE: Final = "the line"  # where no field can be named
 _CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _AMOUNT: Final = re.compile(r"[0-9]{1,14}(?:\.[0-9]{1,4})?")
 _FIELDS: Final = frozenset(spec.name for spec in fields(InitiatePayment)) - {"money"} | {
@@ -85,7 +86,7 @@ def from_lines(lines: Iterable[bytes]) -> Iterator[InitiatePayment | BadLine]:
         try:
             command = from_record(_parsed(line))
         except InvalidValueError as invalid:
-            yield BadLine(number, str(invalid))
+            yield BadLine(number, invalid.rule if invalid.field == _WHOLE else str(invalid))
             continue
         content = fingerprint(command)
         before, content_before = known.setdefault(command.payment_id, (number, content))
@@ -152,20 +153,20 @@ def instant(text: str, *, field: str) -> datetime:
 
 def _parsed(line: bytes) -> Mapping[str, object]:
     if len(line) > _MAX_LINE:
-        raise InvalidValueError("the line", f"must be at most {_MAX_LINE} bytes")
+        raise InvalidValueError(_WHOLE, f"must be at most {_MAX_LINE} bytes")
     try:
         value: object = json.loads(line)
     except json.JSONDecodeError as error:
         raise InvalidValueError(
-            "the line", f"is not JSON: {error.msg} at column {error.colno}"
+            _WHOLE, f"is not JSON: {error.msg} at column {error.colno}"
         ) from None
     except (
         ValueError,
         RecursionError,
     ):  # no UTF-8, a number of thousands of digits, endless nesting
-        raise InvalidValueError("the line", "is not JSON in UTF-8") from None
+        raise InvalidValueError(_WHOLE, "is not JSON in UTF-8") from None
     if not isinstance(value, dict):
-        raise InvalidValueError("the line", "must be a JSON object")
+        raise InvalidValueError(_WHOLE, "must be a JSON object")
     return value
 
 
@@ -174,7 +175,7 @@ def _only(record: Mapping[str, Any], known: frozenset[str], *, path: str) -> Non
     strange = sum(name not in known for name in record)
     if strange:
         raise InvalidValueError(
-            path or "the line",
+            path or _WHOLE,
             f"has {strange} field(s) that are not known; known are {', '.join(sorted(known))}",
         )
 

@@ -54,8 +54,8 @@ def _head(payment: dict[str, Any]) -> Iterator[str]:
     if any(method):
         yield f"  paid with   {clean(' '.join(part for part in method if part))}"
     if payment["reason_code"]:
-        text = f"{payment['reason_code']} {payment['reason_text']}"
-        yield f"  reason      {clean(text)} (advice: {payment['advice']})"
+        advice = "" if payment["advice"] == "undecided" else f" (advice: {payment['advice']})"
+        yield f"  reason      {clean(payment['reason_code'])} {clean(payment['reason_text'])}{advice}"
 
 
 def _holder(work: Work, now: datetime) -> Iterator[str]:

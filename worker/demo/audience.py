@@ -19,7 +19,7 @@ from worker.kafka_admin import Seen, Tail
 
 _RECENT: Final = 5
 _UNDECIDED: Final = frozenset({"held", "unknown"})
-_TEXT: Final = 60
+_TEXT: Final = 100
 
 
 class Audience:
@@ -58,6 +58,10 @@ class Audience:
     def told_as_final(self, payment_id: str) -> bool:
         """Whether a final state of this payment was seen."""
         return self.states.get(payment_id, "held") not in _UNDECIDED
+
+    def told(self, *parts: str) -> bool:
+        """Whether anything was told about the payments with these parts in the story."""
+        return all(self._story.parts[part] in self.states for part in parts)
 
     def complete(self) -> bool:
         """Whether everything that the story needs was seen."""

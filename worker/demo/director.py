@@ -29,8 +29,11 @@ _TICK_S: Final = 0.1
 _LOOK_S: Final = 0.5
 _KILL_AFTER_S, _KILL_BY_S = story.RUSH_AT_S + 0.6, story.RUSH_AT_S + 3.0
 _CALLS_IN_FLIGHT: Final = 3
+_IN_FLIGHT_SHARE, _IN_FLIGHT_LEAST = 0.03, 3  # of the payments, in the worker that is killed
+# What must have been told as pending by then: a charge that dies with its worker is another story.
+_BEFORE_KILL: Final = ("lost", "absent", "held", "released")
 _REST_WITHIN_S: Final = 45.0
-_PATIENCE_S: Final = 20.0  # how long a repeated command waits for the first one to be told
+_PATIENCE_S: Final = 20.0  # how long the story waits on a slow machine
 _TAKEN_OVER: Final = "took a dead session over"
 
 
@@ -143,8 +146,12 @@ class Director:
         return True
 
     def _kill(self, now_s: float) -> bool:
+        """In the middle of the rush, at a moment when worker-1 says that it has many in flight."""
         calls = _state(self._stage, self._victim).get("in_flight", 0)
-        if now_s < _KILL_AFTER_S or (calls < _CALLS_IN_FLIGHT and now_s < _KILL_BY_S):
+        wanted = max(_IN_FLIGHT_LEAST, int(self._story.payments * _IN_FLIGHT_SHARE))
+        if now_s < _KILL_AFTER_S or (calls < wanted and now_s < _KILL_BY_S):
+            return False
+        if not self._audience.told(*_BEFORE_KILL) and now_s < _KILL_BY_S + _PATIENCE_S:
             return False
         self._victim.kill()
         self._scene.workers["worker-1"] = f"killed with {calls} payments in flight"
@@ -165,7 +172,7 @@ class Director:
             self._scene.workers["worker-2"] = f"alive, took {told['count']} payments over"
             self._screen.say(
                 f"worker-2 takes over: {told['count']} payments,"
-                f" {told['number']} messages; what was sent is asked for, not sent again"
+                f" {told['number']} messages; asks, sends none again"
             )
             return True
         return False

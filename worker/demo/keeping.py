@@ -16,7 +16,9 @@ _EXAMPLES: Final = """\
 Everything stays up. In another terminal:
   . {file}
   python run_worker.py watch
-  python run_worker.py publish --help
+  python run_worker.py publish --order-id o-1 --user-id u-1 --amount 12.34 \\
+      --profile 900000000:900000001 --wait 30
+  python run_worker.py payments list
   python run_worker.py payments show {payment}
 Ctrl-C ends it all."""
 

@@ -27,7 +27,7 @@ from worker.demo.stage_error import StageError
 from worker.demo.view import Screen
 
 _SHOP: Final = "shop"
-EQUAL, DIFFERENT, FAILED, INTERRUPTED = 0, 1, 2, 130
+EQUAL, DIFFERENT, FAILED, INTERRUPTED = 0, 1, 3, 130
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Short bounds, so that a take-over and a proof of absence are seen within a minute. In production they are minutes.
 _SHORT: Final = {
@@ -43,7 +43,7 @@ _SHORT: Final = {
 
 
 def main(*, payments: int = 300, keep: bool = False, seed: int = 1, plain: bool = False) -> int:
-    """Play the demo. The exit code: 0 the books are equal, 1 they differ, 2 a part failed, 130 interrupted."""
+    """Play the demo. The exit code: 0 the books are equal, 1 they differ, 3 a part failed, 130 interrupted."""
     screen = Screen(plain=plain)
     folder = Path(tempfile.mkdtemp(prefix="payment-worker-demo-"))
     code = FAILED
@@ -124,7 +124,7 @@ def _perform(stage: Stage, told: story.Story, screen: Screen) -> bool:
 
 @contextmanager
 def _interruptible() -> Iterator[Callable[[], None]]:
-    """The first signal is a KeyboardInterrupt. From then on, or from the call of what is yielded, none disturbs the end."""
+    """The first signal is a KeyboardInterrupt; after it, and after a call of what is yielded, none disturbs the end."""
 
     def ignore() -> None:
         for number in _SIGNALS:
@@ -134,7 +134,10 @@ def _interruptible() -> Iterator[Callable[[], None]]:
         ignore()
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in _SIGNALS}
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number in _SIGNALS:
+        if number != signal.SIGHUP or before[number] != signal.SIG_IGN:  # nohup means it
+            signal.signal(number, interrupt)
     try:
         yield ignore
     finally:

@@ -37,16 +37,16 @@ _PARTS: Final = {
 # (part, state as told) → the beat. `{id}` is the payment.
 _BEATS: Final = {
     ("released", "held"): "{id} is held for review at the gateway: told as pending",
-    ("released", "captured"): "{id} was approved by a person at the gateway: told as success",
-    ("held", "held"): "{id} is held for review as well, and stays so: told as pending",
+    ("released", "captured"): "{id} was approved by a person: told as success",
+    ("held", "held"): "{id} is held for review and stays so: told as pending",
     ("lost", "unknown"): "{id}: charged, but the answer was lost: told as pending",
     ("lost", "captured"): "{id}: asked for and found, not sent again: told as success",
     ("absent", "unknown"): "{id}: sent, but the connection broke: told as pending",
-    ("absent", "failed"): "{id}: proven absent at the gateway: told as failure, not charged",
+    ("absent", "failed"): "{id}: proven absent at the gateway: told as failure",
     ("declined", "declined"): "{id} is declined by the bank: told as failure",
-    ("foreign", "refused"): "{id} is in EUR, the account takes USD: refused, nothing was sent",
+    ("foreign", "refused"): "{id} is in EUR on a USD account: refused, nothing was sent",
 }
-REPEATED: Final = "{id} was asked for twice: answered again, under the same event id"
+REPEATED: Final = "{id} asked for twice: answered again under the same event id"
 LETTER: Final = "dead letter, {reason}: {text}"
 POISON: Final = 4
 LETTERS: Final = POISON + 1  # and the conflicting command

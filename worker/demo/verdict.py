@@ -11,6 +11,7 @@ from handlers.domain.money import Money
 from worker.demo.books import Tally, Verdict
 
 _BOOKS: Final = ("gateway", "journal", "db-service", "events")
+_USUAL: Final = "USD"
 _ORDER: Final = (
     "captured authorized declined refused failed held unknown conflicted requested".split()
 )
@@ -24,7 +25,7 @@ def show(verdict: Verdict, console: Console) -> None:
     console.print(_books(verdict))
     for it in verdict.waiting:
         console.print(
-            Text(f"waiting: {it.payment_id} is {it.state}, due {it.due}\n         {it.why}")
+            Text(f'waiting: {it.payment_id} is {it.state}, asked again at {it.due}; "{it.why}"')
         )
     letters = ", ".join(
         f"{reason} {count}" for reason, count in sorted(verdict.dead_letters.items())
@@ -47,7 +48,7 @@ def sentence(verdict: Verdict) -> str:
     if not verdict.equal:
         return f"The books DIFFER in {len(verdict.differences)} places."
     total = verdict.states.total()
-    waiting = f"; {len(verdict.waiting)} of them waits with a due time" if verdict.waiting else ""
+    waiting = f"; {len(verdict.waiting)} waiting with a due time" if verdict.waiting else ""
     return (
         f"The books are equal: {total} payments, {verdict.charged} charged, each once, each told once"
         f"{waiting}."
@@ -55,17 +56,17 @@ def sentence(verdict: Verdict) -> str:
 
 
 def _books(verdict: Verdict) -> Table:
-    table = Table(box=box.SIMPLE, pad_edge=False)
-    table.add_column("state")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="payments and USD in each book")
+    table.add_column("state", no_wrap=True)
     for book in _BOOKS:
-        table.add_column(book, justify="right")
+        table.add_column(book, justify="right", no_wrap=True)
     rows = {key for tallies in verdict.tallies.values() for key in tallies}
     for state, currency in sorted(rows, key=lambda key: (_rank(key[0]), key)):
         cells = [
             _cell(verdict.tallies.get(book, {}).get((state, currency), _NOTHING), currency)
             for book in _BOOKS
         ]
-        table.add_row(state, *cells)
+        table.add_row(state if currency == _USUAL else f"{state} {currency}", *cells)
     return table
 
 
@@ -76,4 +77,5 @@ def _rank(state: str) -> int:
 def _cell(tally: Tally, currency: str) -> str:
     if not tally.count:
         return "-"
-    return f"{tally.count} · {Money(tally.amount_minor, currency).decimal_text()} {currency}"
+    amount = Money(tally.amount_minor, currency).decimal_text()
+    return f"{tally.count} {amount:>9}"

@@ -1,5 +1,6 @@
-"""What the demo shows while it runs: a calm live view on a terminal, plain lines anywhere else. Nothing is decided here."""
+"""What the demo shows while it runs: a calm live view on a terminal, plain lines elsewhere. Nothing is decided here."""
 
+import sys
 import threading
 import time
 from collections import Counter, deque
@@ -25,6 +26,8 @@ _COLORS: Final = {
     "conflicted": "red",
 }
 
+_LABELS: Final = {"requested": "open"}
+
 
 @dataclass(slots=True)
 class Scene:
@@ -45,8 +48,8 @@ class Screen:
     """Shows beats and, on a terminal, the scene. Beats may come from any thread."""
 
     def __init__(self, *, plain: bool) -> None:
-        self.console = Console(highlight=False, soft_wrap=plain)
-        self._plain = plain or not self.console.is_terminal
+        self._plain = plain or not sys.stdout.isatty()
+        self.console = Console(highlight=False, soft_wrap=self._plain)
         self._began = time.monotonic()
         self._beats: deque[tuple[float, str]] = deque(maxlen=_BEATS_SHOWN)
         self._lock = threading.Lock()
@@ -129,9 +132,9 @@ def _bar(scene: Scene) -> Text:
 
 
 def _legend(scene: Scene) -> Text:
-    parts = [(f"{state} {scene.states[state]}", color) for state, color in _COLORS.items()]
     legend = Text()
-    for text, color in parts:
-        if not text.endswith(" 0"):
-            legend.append("■ ", style=color).append(f"{text}  ")
+    for state, color in _COLORS.items():
+        if scene.states[state]:
+            legend.append("■", style=color).append(f"{_LABELS.get(state, state)} ")
+            legend.append(f"{scene.states[state]} ")
     return legend

@@ -16,13 +16,14 @@ FITS = import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2]
 LOCKING = --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench lock clean venv
+.PHONY: help demo test lint bench containers lock clean venv
 
 help:
 	@echo 'make demo    start broker, database, gateway simulator and workers; play a small shop; compare the books'
 	@echo 'make test    lint, then all tests on the same real parts'
 	@echo 'make lint    ruff, mypy, import-linter'
 	@echo 'make bench   measure throughput and latency on this machine'
+	@echo 'make containers  build the images, run docker-compose.yml and one test module on a Docker engine'
 	@echo 'make lock    resolve the dependencies of pyproject.toml anew (needs uv; ARGS=--upgrade for newer ones)'
 	@echo 'make clean   remove scratch and caches; the environment and downloads stay'
 	@echo
@@ -42,6 +43,9 @@ lint: venv
 
 bench: venv
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+containers: venv
+	$(BIN)/python -m tests.containers $(ARGS)
 
 lock:
 	$(UV) pip compile pyproject.toml $(LOCKING) $(ARGS) -o requirements.lock

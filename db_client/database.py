@@ -28,7 +28,7 @@ def engine(url: str, *, role: str, pool_size: int = 2) -> Engine:
     """An engine on psycopg; `role` is shown in pg_stat_activity. Raises InvalidValueError for an unusable URL."""
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # a bare ValueError is a port that is no number
         raise InvalidValueError(
             "journal_url", "must look like postgresql://user@host:5432/name"
         ) from None

@@ -4,6 +4,8 @@ from typing import Final
 
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from handlers.domain.errors import Unavailable
+
 _RETRIED: Final = frozenset(
     {"40001", "40P01", "55P03", "57014"}
 )  # serialisation, deadlock, lock and statement timeout
@@ -23,6 +25,12 @@ def is_away(error: DBAPIError) -> bool:
 def is_passing(error: Exception) -> bool:
     """The same move may succeed at once: it met another one."""
     return isinstance(error, DBAPIError) and sqlstate(error) in _RETRIED
+
+
+def away(error: DBAPIError) -> Unavailable:
+    """The same for whoever waits: what the database or its driver said, in one line and without any value."""
+    said = str(error.orig).splitlines()
+    return Unavailable("journal", said[0] if said else type(error.orig).__name__)
 
 
 def sqlstate(error: DBAPIError) -> str | None:

@@ -10,9 +10,9 @@ from sqlalchemy import Connection, Engine, RowMapping, bindparam, func, select
 from sqlalchemy.exc import DBAPIError
 
 from db_client import command_json
+from db_client.failures import away
 from db_client.sealing import Sealer
 from db_client.tables import operation, payment, position
-from handlers.domain.errors import Unavailable
 from handlers.domain.money import Money
 from handlers.domain.payments import Payment
 from handlers.domain.recovery import Inquiry, Stage
@@ -76,7 +76,7 @@ class Reader:
             with self._engine.connect() as connection:
                 yield connection
         except DBAPIError as error:
-            raise Unavailable("journal", str(error.orig).splitlines()[0]) from None
+            raise away(error) from None
 
     def positions(self, topic_id: str) -> dict[int, Position]:
         """Partition → how far it was read, for the topic of this id."""

@@ -10,7 +10,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from handlers.domain.errors import Unavailable
+from db_client.failures import away
 
 _MIGRATIONS: Final = Path(__file__).with_name("migrations")
 
@@ -34,7 +34,7 @@ def present_revision(engine: Engine) -> str | None:
         with engine.connect() as connection:
             return MigrationContext.configure(connection).get_current_revision()
     except DBAPIError as error:
-        raise Unavailable("journal", str(error.orig).splitlines()[0]) from None
+        raise away(error) from None
 
 
 def migrate(engine: Engine) -> None:

@@ -17,9 +17,10 @@ from typing import Final
 from sqlalchemy import Engine, bindparam, delete, func, insert, literal, select, text, update
 from sqlalchemy.exc import DBAPIError
 
+from db_client.failures import away
 from db_client.incarnation import read_incarnation
 from db_client.tables import lease, operation, outbox, session
-from handlers.domain.errors import SessionOver, Unavailable
+from handlers.domain.errors import SessionOver
 
 _SECOND: Final = text("interval '1 second'")
 _RENEWALS_A_LEASE: Final = 4
@@ -71,7 +72,7 @@ def start_session(engine: Engine, *, session_id: str, group: str, lease_s: float
             until = func.clock_timestamp() + literal(lease_s) * _SECOND
             connection.execute(insert(lease).values(session_id=session_id, alive_until=until))
     except DBAPIError as error:
-        raise Unavailable("journal", str(error.orig).splitlines()[0]) from None
+        raise away(error) from None
     return Started(session_id, incarnation, lease_s)
 
 
@@ -80,7 +81,7 @@ def end_session(engine: Engine, *, session_id: str, why: str, watermark: int | N
     try:
         return _end(engine, session_id=session_id, why=why, watermark=watermark)
     except DBAPIError as error:
-        raise Unavailable("journal", str(error.orig).splitlines()[0]) from None
+        raise away(error) from None
 
 
 def _end(engine: Engine, *, session_id: str, why: str, watermark: int | None) -> bool:

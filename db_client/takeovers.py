@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
+from db_client.failures import away
 from db_client.sessions import dead_sessions, end_if_expired
-from handlers.domain.errors import Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +25,11 @@ class Sessions:
                 self.engine, me=self.me, group=self.group, settled_s=self.settled_s
             )
         except DBAPIError as error:
-            raise _away(error) from None
+            raise away(error) from None
 
     def end_if_expired(self, session_id: str) -> bool:
         """End its row where its lease ran out; True where it is ended now."""
         try:
             return end_if_expired(self.engine, session_id=session_id)
         except DBAPIError as error:
-            raise _away(error) from None
-
-
-def _away(error: DBAPIError) -> Unavailable:
-    return Unavailable("journal", str(error.orig).splitlines()[0])
+            raise away(error) from None

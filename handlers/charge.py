@@ -1,10 +1,10 @@
 """The verb of a payment initiation: what to send, and what a verdict means. Pure; no branch of it lives elsewhere."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
 
-from handlers.domain.commands import InitiatePayment, Mode
+from handlers.domain.commands import WALLET_DESCRIPTORS, InitiatePayment, Mode, OpaqueData
 from handlers.domain.intents import Charge, Question
 from handlers.domain.invoices import invoice_number
 from handlers.domain.payments import News
@@ -15,6 +15,7 @@ from handlers.domain.verdicts import (
     Approved,
     Declined,
     Held,
+    Method,
     Reason,
     Unknown,
 )
@@ -120,14 +121,14 @@ def judge(command: InitiatePayment, verdict: Approved | Declined | Held | Unknow
                 fact=Fact.DECLINED,
                 reason=verdict.reason,
                 transaction_id=verdict.transaction_id,
-                method=verdict.method,
+                method=_method(command, verdict.method),
             )
         case Held():
             return News(
                 fact=Fact.HELD,
                 reason=verdict.reason,
                 transaction_id=verdict.transaction_id,
-                method=verdict.method,
+                method=_method(command, verdict.method),
             )
         case Unknown():
             return News(fact=Fact.UNDECIDED, reason=verdict.reason)
@@ -163,5 +164,16 @@ def _approval(command: InitiatePayment, verdict: Approved) -> News:
         reason=reason,
         amount_minor=told_minor if told_currency == asked.currency else 0,
         transaction_id=verdict.transaction_id,
-        method=verdict.method,
+        method=_method(command, verdict.method),
     )
+
+
+def _method(command: InitiatePayment, seen: Method) -> Method:
+    """The means that the gateway saw; which kind they were, its lists do not say and the command does."""
+    if seen.kind or seen == Method():
+        return seen
+    means = command.means
+    kind = (
+        WALLET_DESCRIPTORS[means.descriptor] if isinstance(means, OpaqueData) else "stored_profile"
+    )
+    return replace(seen, kind=kind)

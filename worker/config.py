@@ -227,6 +227,8 @@ class Settings(BaseSettings):
             raise InvalidValueError(
                 f"{variable}_FILE", f"cannot be read: {error.strerror}"
             ) from None
+        except UnicodeDecodeError:
+            raise InvalidValueError(f"{variable}_FILE", "must be a text in UTF-8") from None
 
     def kafka_properties(self) -> dict[str, str]:
         """Properties for librdkafka from the file, bootstrap servers included."""

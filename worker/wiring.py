@@ -109,13 +109,17 @@ def decoder(settings: Settings) -> Decoder:
     )
 
 
+def account(settings: Settings) -> Account:
+    """The merchant account's credentials. Raises InvalidValueError."""
+    return Account(Secret(settings.gateway_login), settings.secret("gateway_transaction_key"))
+
+
 def gateway(settings: Settings, *, lease: Lease, metrics: Metrics) -> AuthorizeNet:
     """The gateway's adapter. Raises InvalidValueError for credentials that cannot be right."""
-    account = Account(Secret(settings.gateway_login), settings.secret("gateway_transaction_key"))
     return AuthorizeNet(
         AuthorizeNetSettings(
             endpoint=settings.gateway_url,
-            accounts={ACCOUNT: account},
+            accounts={ACCOUNT: account(settings)},
             environment=PRODUCTION if settings.environment == PRODUCTION else SANDBOX,
             total_deadline_s=settings.gateway_deadline_s,
             connect_timeout_s=settings.gateway_connect_timeout_s,
@@ -175,6 +179,14 @@ def _invoice_key(settings: Settings) -> bytes:
             "WORKER_INVOICE_KEY", f"must be at least {_SHORTEST_INVOICE_KEY} characters of chance"
         )
     return key
+
+
+def insist_usable(settings: Settings) -> None:
+    """Raise InvalidValueError for a secret that is missing or cannot be right, before anything is begun."""
+    rules(settings)
+    sealer(settings)
+    account(settings)
+    settings.secret("db_service_token")
 
 
 def consumer_properties(settings: Settings) -> dict[str, Any]:

@@ -24,7 +24,9 @@ def _arguments() -> argparse.Namespace:
         prog="python -m tests.benchmarks",
         description="Throughput, CPU and added latency of one worker on real parts, on this machine.",
     )
-    parser.add_argument("--quick", action="store_true", help="seconds instead of minutes; says little")
+    parser.add_argument(
+        "--quick", action="store_true", help="seconds instead of minutes; says little"
+    )
     parser.add_argument("--seconds", type=float, help="how long each run is watched")
     parser.add_argument("--only", metavar="NAMES", help="names of runs, separated by commas")
     parser.add_argument("--seed", type=int, default=1, help="of latencies and arrivals")
@@ -46,7 +48,9 @@ def _measured(program: Program, *, seed: int, say: Console) -> Report:
         closed: list[Throughput] = []
         opened: list[AddedLatency] = []
         if program.closed or program.opened:
-            with open_stage(folder, say=lambda text: say.print(text, style="dim"), seed=seed) as base:
+            with open_stage(
+                folder, say=lambda text: say.print(text, style="dim"), seed=seed
+            ) as base:
                 for it in program.closed:
                     say.print(f"{it.name}: {it.in_flight} in flight, gateway {it.latency}")
                     closed.append(throughput(base, it, program))

@@ -8,13 +8,6 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
-from confluent_kafka.admin import (
-    AdminClient,
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
-    ResourceType,
-)
 
 _TIMEOUT_S: Final = 20.0
 _POLL_S: Final = 0.2
@@ -29,19 +22,6 @@ class Told:
     offset: int
     appended_ms: int
     seen_ms: int
-
-
-def stamp_on_append(properties: Mapping[str, str], topic: str) -> None:
-    """Let the broker's clock stamp the records of `topic` when it appends them; the producer's would be too early."""
-    entry = ConfigEntry(
-        "message.timestamp.type",
-        "LogAppendTime",
-        incremental_operation=AlterConfigOpType.SET,
-    )
-    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
-    admin = AdminClient(dict(properties))  # named, or it is gone before the answer comes
-    for done in admin.incremental_alter_configs([resource]).values():
-        done.result(timeout=_TIMEOUT_S)
 
 
 class Listener:

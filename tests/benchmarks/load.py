@@ -1,4 +1,4 @@
-"""Commands on their way in: made beforehand, so that making them costs nothing in the window, and published on a thread.
+"""Commands on their way in: made beforehand, so that making them costs nothing in the window; sent on a thread.
 
 Closed loop: never fewer than `ahead` commands that nobody was told of yet, so the topic is never empty. Open loop:
 arrivals by chance on an absolute schedule; a sender that was late sends at once and says how late it was.

@@ -1,4 +1,4 @@
-"""What a run costs while it is watched: CPU by program, the worker's memory, commits of the journal, the machine's idle.
+"""What a run costs while it is watched: CPU by program, memory, commits of the journal, how busy the machine is.
 
 Nothing here starts load. The worker's own figures come from outside of it, so that measuring costs it nothing.
 """
@@ -24,12 +24,16 @@ _MIB: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What was seen in one window. `cpu_s` by program; `idle` is the machine's share of CPU that nobody used."""
+    """What was seen in one window. `cpu_s` by program.
+
+    `idle` is the share of the machine's CPU that nobody used, `others` what programs used that are no part of this.
+    """
 
     began_ms: float
     ended_ms: float
     cpu_s: dict[str, float]
     idle: float
+    others: float
     memory_mib: float
     in_flight: float
     commits: int
@@ -40,7 +44,9 @@ class Watched:
         return (self.ended_ms - self.began_ms) / 1000
 
 
-def watch(stage: Stage, worker: KeptProcess, *, seconds: float, check: Callable[[], None]) -> Watched:
+def watch(
+    stage: Stage, worker: KeptProcess, *, seconds: float, check: Callable[[], None]
+) -> Watched:
     """Watch `worker` on `stage`; `check` is called twice a second and raises where the run is worth nothing."""
     programs = _programs(stage, worker)
     commits = _commits(stage.journal_url)
@@ -55,11 +61,16 @@ def watch(stage: Stage, worker: KeptProcess, *, seconds: float, check: Callable[
         with suppress(OSError, ValueError, KeyError):  # between two states
             in_flight.append(json.loads(_state_file(stage, worker).read_text())["in_flight"])
     ended_ms, after = time.time() * 1000, {name: _cpu_s(pid) for name, pid in programs.items()}
+    cpu_s = {name: after[name] - before[name] for name in programs}
+    idle = _idle(machine, psutil.cpu_times())
+    cores = psutil.cpu_count() or 1
+    ours = sum(cpu_s.values()) / cores * 1000 / (ended_ms - began_ms)
     return Watched(
         began_ms=began_ms,
         ended_ms=ended_ms,
-        cpu_s={name: after[name] - before[name] for name in programs},
-        idle=_idle(machine, psutil.cpu_times()),
+        cpu_s=cpu_s,
+        idle=idle,
+        others=max(0.0, 1 - idle - ours),
         memory_mib=max(memory),
         in_flight=sum(in_flight) / max(1, len(in_flight)),
         commits=_commits(stage.journal_url) - commits,

@@ -16,8 +16,11 @@ from rich.table import Table
 
 from tests.benchmarks.measure import AddedLatency, Throughput
 from tests.benchmarks.yardstick import Yardstick
+from worker.demo.broker import KAFKA_VERSION
 
 _FSYNCS: Final = 30
+_DISTURBED: Final = 0.1
+_WARNING: Final = "Other programs used much of this machine: rates and latencies say little, CPU a charge says more."
 _PACKAGES: Final = ("confluent-kafka", "psycopg", "sqlalchemy", "httpx", "aiohttp", "uvloop")
 
 
@@ -49,7 +52,7 @@ class Report:
 def conditions(folder: Path, *, seed: int, window_s: float) -> Conditions:
     """Look around. Call it before the load starts."""
     versions = {name: version(name) for name in _PACKAGES}
-    versions["librdkafka"] = confluent_kafka.libversion()[0]
+    versions |= {"librdkafka": confluent_kafka.libversion()[0], "Apache Kafka": KAFKA_VERSION}
     return Conditions(
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else _cores(),
         processor=_processor(),
@@ -92,15 +95,23 @@ def _fsync_ms(folder: Path) -> float:
 
 def show(report: Report, console: Console) -> None:
     """Print the tables."""
+    runs = _runs(report)
     if report.throughput:
         console.print(_throughput(report.throughput))
-        console.print(_costs([*report.throughput, *report.added_latency]))
     if report.added_latency:
         console.print(_added(report.added_latency))
     if report.yardsticks:
         console.print(_yardsticks(report.yardsticks))
+    if runs:
+        console.print(_costs(runs))
+    if any(it.cost.others > _DISTURBED for it in runs):
+        console.print(_WARNING, style="bold red")
     for line in _told(report):
         console.print(line, highlight=False)
+
+
+def _runs(report: Report) -> list[Throughput | AddedLatency]:
+    return [*report.throughput, *report.added_latency]
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -129,10 +140,13 @@ def _throughput(found: Sequence[Throughput]) -> Table:
 def _costs(found: Sequence[Throughput | AddedLatency]) -> Table:
     names = list(found[0].cost.neighbours_ms)
     title = "CPU ms a charge, by program: all of them share the cores of this machine"
-    table = _table(title, "run", "worker", *names, "machine idle")
+    table = _table(title, "run", "worker", *names, "machine idle", "used by others")
     for it in found:
         others = (f"{it.cost.neighbours_ms[name]:.2f}" for name in names)
-        table.add_row(it.name, f"{it.cost.worker_cpu_ms:.2f}", *others, f"{it.cost.idle:.0%}")
+        table.add_row(
+            *(it.name, f"{it.cost.worker_cpu_ms:.2f}", *others),
+            *(f"{it.cost.idle:.0%}", f"{it.cost.others:.0%}"),
+        )
     return table
 
 
@@ -167,7 +181,7 @@ def _yardsticks(found: Sequence[Yardstick]) -> Table:
 
 def _told(report: Report) -> list[str]:
     it = report.conditions
-    audited = sum(run.books for run in (*report.throughput, *report.added_latency))
+    audited = sum(run.books for run in _runs(report))
     versions = ", ".join(f"{name} {number}" for name, number in it.versions.items())
     return [
         f"Books of all runs compared and equal: {audited} charges, each once, each told once.",

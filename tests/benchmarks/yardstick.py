@@ -50,9 +50,7 @@ def yardstick(scenario: Scenario, program: Program) -> Yardstick:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="yardstick-")))
         simulator = _simulator(stack, folder)
         plan = scenario.latency.plan
-        httpx.put(
-            f"{simulator['control_url']}/plan", json=plan, trust_env=False
-        ).raise_for_status()
+        httpx.put(f"{simulator['control_url']}/plan", json=plan, trust_env=False).raise_for_status()
         warm_up_s = program.warm_up_s + scenario.latency.high_ms / 1000
         done = subprocess.run(
             [sys.executable, "-m", "tests.benchmarks.yardstick", simulator["url"],

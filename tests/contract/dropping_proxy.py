@@ -102,6 +102,8 @@ def proxied(target_port: int) -> Iterator[DroppingProxy]:
     proxy = DroppingProxy(target_port)
     thread = threading.Thread(target=proxy.run, daemon=True)
     thread.start()
-    yield proxy
-    proxy.close()
-    thread.join(10)
+    try:
+        yield proxy
+    finally:
+        proxy.close()
+        thread.join(10)

@@ -6,7 +6,6 @@ No test lives here. Each suite starts its own server (two seconds), and clears t
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -68,8 +67,10 @@ def staged(folder: Path, *, durable: bool = False) -> Iterator[JournalStage]:
     """A server with a journal, stopped at the end. `durable` where a test kills it or puts it back."""
     with Postgres(folder, durable=durable, say=lambda _: None) as server:
         stage = JournalStage(server)
-        yield stage
-        stage.engine.dispose()
+        try:
+            yield stage
+        finally:
+            stage.engine.dispose()
 
 
 @dataclass
@@ -135,9 +136,11 @@ def working(
     commits.start()
     journal = Journal(commits, deadline_s=DEADLINE_S)
     reader = Reader(stage.engine, session_id=session_id, sealer=SEALER)
-    yield Desk(session_id, started, own, commits, journal, reader, outbox, over)
-    commits.stop()
-    own.dispose()
+    try:
+        yield Desk(session_id, started, own, commits, journal, reader, outbox, over)
+    finally:
+        commits.stop()
+        own.dispose()
 
 
 def admission(of: Command | None = None, **changes: Any) -> Admission:

@@ -99,22 +99,24 @@ async def test_killed_connections_lose_and_double_nothing(stage: JournalStage, d
 
     def kill() -> None:
         nonlocal killed
-        while not done.wait(dice.uniform(0.005, 0.06)):
+        while not done.wait(dice.uniform(0.02, 0.4)):
             killed += stage.one(
                 "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
                 " WHERE application_name = 'one'"
             )
 
     async def lane(number: int) -> None:
-        for step in range(6):
+        for step in range(12):
             await charge(desk, f"{number}-{step}")
 
     killer = asyncio.create_task(asyncio.to_thread(kill))
-    await asyncio.gather(*(lane(number) for number in range(8)))
-    done.set()
-    await killer
-    assert killed >= 3
-    books(stage, desk, 48)
+    try:
+        await asyncio.wait_for(asyncio.gather(*(lane(number) for number in range(8))), WAITS_S)
+    finally:
+        done.set()
+        await killer
+    assert killed >= 2
+    books(stage, desk, 96)
 
 
 @pytest.mark.parametrize("loss", list(Loss))

@@ -144,7 +144,7 @@ def test_a_frozen_broker_is_silent_and_goes_on_when_thawed(kafka: Broker) -> Non
     kafka.freeze()
     try:
         assert kafka.alive is True
-        assert broker_module._answers(int(kafka.bootstrap.split(":")[1])) is False
+        assert broker_module.answers(int(kafka.bootstrap.split(":")[1])) is False
     finally:
         kafka.thaw()
     create_topic(kafka, "thawed")

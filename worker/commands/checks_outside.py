@@ -1,6 +1,7 @@
 """Checks that ask the neighbours: journal, Kafka, db-service, gateway. Each has a deadline; none changes anything."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
@@ -17,6 +18,7 @@ from worker.kafka_admin import TopicFacts, open_admin
 from worker.telemetry import Metrics
 
 _DEADLINE_S: Final = 10.0
+_REPLY_CODE: Final = re.compile(r"[EI][0-9]{5}\b")
 
 
 def journal(settings: Settings) -> Iterator[Finding]:
@@ -153,8 +155,18 @@ def _service(
         return failed(what, f"its certificate authority cannot be read: {error.strerror}")
     at = address(what, settings)
     if wrong:
-        return failed(what, f"{wrong.rstrip('.')} (at {at}). {remedy(what)}")
+        return failed(what, f"{at}: {wrong.rstrip('.')}. {_next_step(what, wrong)}".rstrip())
     return ok(what, f"{at} takes our credentials")
+
+
+def _next_step(what: str, wrong: str) -> str:
+    """Who answered is there: then it is the credentials, not the network."""
+    if what == "gateway" and _REPLY_CODE.match(wrong):
+        return (
+            "Are WORKER_GATEWAY_LOGIN and WORKER_GATEWAY_TRANSACTION_KEY right, and of this gateway"
+            " (sandbox and production have their own)?"
+        )
+    return "" if "check the" in wrong else remedy(what)
 
 
 async def _ask_db_service(settings: Settings) -> str:

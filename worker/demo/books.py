@@ -87,7 +87,7 @@ class Books:
     """The four books, read at rest. `published`: payment ids that an independent producer asked for.
 
     `time_lost`: the journal was put back in time. What was told in the lost time may be told again, then, under the
-    same event id and with the same content; a consumer that knows event ids sees it once.
+    same event id and with the same news, in other words perhaps; a consumer that knows event ids sees it once.
     """
 
     ledger: Sequence[Mapping[str, Any]]
@@ -103,22 +103,22 @@ def compare(books: Books, reader: Reader) -> Verdict:
     """Hold the four books against each other."""
     verdict = Verdict()
     entries = {entry.payment_id: entry for entry in books.journal.entries}
-    told = _told(books, reader, verdict)
-    _tally(books, told, verdict)
-    _nothing_lost(books, entries, verdict)
-    _nothing_twice(books, entries, verdict)
-    _recorded(books, entries, verdict)
+    told = _told(books, reader, verdict=verdict)
+    _tally(books, told, verdict=verdict)
+    _nothing_lost(books, entries, verdict=verdict)
+    _nothing_twice(books, entries, verdict=verdict)
+    _recorded(books, entries, verdict=verdict)
     for entry in entries.values():
         verdict.states[entry.state] += 1
         _waits(entry, verdict)
-        _events(entry, told.get(entry.payment_id, {}), verdict)
+        _events(entry, told.get(entry.payment_id, {}), verdict=verdict)
     if books.journal.unpublished:
         verdict.differences.append(f"{books.journal.unpublished} outbox rows are not published")
     return verdict
 
 
 def _tally(
-    books: Books, told: Mapping[str, Mapping[str, list[dict[str, Any]]]], verdict: Verdict
+    books: Books, told: Mapping[str, Mapping[str, list[dict[str, Any]]]], *, verdict: Verdict
 ) -> None:
     """Each book by itself, so that a person sees four columns that say the same."""
     gateway: Tallies = defaultdict(Tally)
@@ -143,7 +143,7 @@ def _tally(
     }
 
 
-def _nothing_lost(books: Books, entries: Mapping[str, Entry], verdict: Verdict) -> None:
+def _nothing_lost(books: Books, entries: Mapping[str, Entry], *, verdict: Verdict) -> None:
     """Who is not in the journal has a dead letter of its own: by its key, or one of those whose key was left out."""
     letters = [seen.key for seen in books.events if seen.topic not in books.kinds]
     keyless = letters.count(b"")
@@ -156,7 +156,7 @@ def _nothing_lost(books: Books, entries: Mapping[str, Entry], verdict: Verdict) 
         )
 
 
-def _nothing_twice(books: Books, entries: Mapping[str, Entry], verdict: Verdict) -> None:
+def _nothing_twice(books: Books, entries: Mapping[str, Entry], *, verdict: Verdict) -> None:
     charged: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in books.ledger:
         if row["status"] in _APPROVED_STATUS:
@@ -198,7 +198,7 @@ def _misfit(entry: Entry, rows: Sequence[Mapping[str, Any]]) -> str:
     return ""
 
 
-def _recorded(books: Books, entries: Mapping[str, Entry], verdict: Verdict) -> None:
+def _recorded(books: Books, entries: Mapping[str, Entry], *, verdict: Verdict) -> None:
     recorded = {row["payment_id"]: row for row in books.recorded}
     for entry in entries.values():
         row = recorded.get(entry.payment_id)
@@ -229,7 +229,7 @@ def _waits(entry: Entry, verdict: Verdict) -> None:
 
 
 def _told(
-    books: Books, reader: Reader, verdict: Verdict
+    books: Books, reader: Reader, *, verdict: Verdict
 ) -> dict[str, dict[str, list[dict[str, Any]]]]:
     """Payment id → kind → its records in the order of the topic, each told once."""
     told: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
@@ -266,11 +266,12 @@ def _told(
 
 
 def _same_news(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Equal but for when it was told."""
-    return {**one, "occurred_at": None} == {**other, "occurred_at": None}
+    """Equal but for when and in which words: what was found has another reason text than what was answered."""
+    words = dict.fromkeys(("occurred_at", "reason_code", "reason_text"))
+    return {**one, **words} == {**other, **words}
 
 
-def _events(entry: Entry, told: Mapping[str, list[dict[str, Any]]], verdict: Verdict) -> None:
+def _events(entry: Entry, told: Mapping[str, list[dict[str, Any]]], *, verdict: Verdict) -> None:
     statuses = told.get("payment_status", [])
     versions = [record["version"] for record in statuses]
     final = entry.stage in {"concluded", "asking"}

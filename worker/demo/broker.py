@@ -265,7 +265,7 @@ class Broker:
             "Apache Kafka",
             [*java, "kafka.Kafka", properties],
             log=self.log,
-            ready=lambda: _answers(self._port),
+            ready=lambda: answers(self._port),
             start_timeout_s=_START_TIMEOUT_S,
             advice=f"read {self.log}; with a broken data folder, remove {self._folder} and start again",
         )
@@ -304,7 +304,7 @@ class Broker:
         self.stop()
 
 
-def _answers(port: int) -> bool:
+def answers(port: int) -> bool:
     """Whether a Kafka broker answers an ApiVersions request (key 18, version 0) on this port without an error."""
     correlation = 7
     body = struct.pack(">hhih", 18, 0, correlation, -1)

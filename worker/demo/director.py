@@ -81,7 +81,7 @@ class Producer:
 class Director:
     """One performance. `perform` returns True where all came to rest in time."""
 
-    def __init__(self, stage: Stage, told: Story, audience: Audience, screen: Screen) -> None:
+    def __init__(self, stage: Stage, told: Story, *, audience: Audience, screen: Screen) -> None:
         self._stage = stage
         self._story = told
         self._audience = audience

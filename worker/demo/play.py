@@ -36,8 +36,9 @@ _SHORT: Final = {
     "WORKER_LEASE_S": "8",
     "WORKER_KAFKA_SESSION_TIMEOUT_S": "6",
     "WORKER_KAFKA_TRANSACTION_TIMEOUT_S": "4",
-    "WORKER_ABSENCE_AFTER_S": "6",
-    "WORKER_ASK_SCHEDULE_S": "1,2,3,5",
+    "WORKER_GATEWAY_CONNECT_TIMEOUT_S": "1",
+    "WORKER_ABSENCE_AFTER_S": "2",
+    "WORKER_ASK_SCHEDULE_S": "1,2,3",
     "WORKER_RETRY_WAIT_S": "1",
 }
 
@@ -83,7 +84,7 @@ def _run(stage: Stage, screen: Screen, *, payments: int, keep: bool, seed: int) 
     _start_workers(stage)
     screen.say("worker-1 and worker-2 are ready, in one group")
     ready = time.monotonic()
-    rested = _perform(stage, told, screen)
+    rested = _perform(stage, told, screen=screen)
     screen.say("all is at rest" if rested else "not at rest in time: comparing all the same")
     played = time.monotonic()
     found = audit(stage, published=told.published, name=_SHOP)
@@ -110,10 +111,10 @@ def _start_workers(stage: Stage) -> None:
         list(pool.map(lambda kept: kept.start(), workers))
 
 
-def _perform(stage: Stage, told: story.Story, screen: Screen) -> bool:
+def _perform(stage: Stage, told: story.Story, *, screen: Screen) -> bool:
     audience = Audience(settings_of(stage), told, beat=screen.say)
     audience.start()
-    director = Director(stage, told, audience, screen)
+    director = Director(stage, told, audience=audience, screen=screen)
     try:
         return director.perform()
     finally:

@@ -1,7 +1,8 @@
 """The stage: a real broker, a real PostgreSQL, the reference db-service and the simulated gateway, and workers on it.
 
-Used by the demo, the tests and the benchmarks alike. `STACK=external` takes KAFKA_BOOTSTRAP_SERVERS and DATABASE_URL
-instead of the embedded servers. Everything lives in one folder and ends with this process.
+Used by the demo, the tests and the benchmarks alike. `STACK` chooses the broker and the database: `embedded` (the
+default), `containers` (a Docker engine), or `external` (KAFKA_BOOTSTRAP_SERVERS and DATABASE_URL). Everything lives in
+one folder and ends with this process.
 """
 
 import base64
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import httpx
@@ -23,6 +24,9 @@ from worker.demo.broker import Broker
 from worker.demo.kept_process import KeptProcess
 from worker.demo.postgres import Postgres
 from worker.demo.stage_error import StageError
+
+if TYPE_CHECKING:
+    from worker.demo.containers import ContainerBroker, ContainerPostgres
 
 _ROOT: Final = Path(__file__).parents[2]
 _LOGIN: Final = "demo-login"
@@ -46,8 +50,8 @@ class Stage:
     db_service_token: str
     db_service: KeptProcess
     simulator: KeptProcess
-    broker: Broker | None = None
-    postgres: Postgres | None = None
+    broker: "Broker | ContainerBroker | None" = None
+    postgres: "Postgres | ContainerPostgres | None" = None
     workers: list[KeptProcess] = field(default_factory=list)
 
     def fresh(self, name: str) -> "Stage":
@@ -184,15 +188,14 @@ def _start(
     seed: int,
     durable: bool,
 ) -> Stage:
-    broker: Broker | None = None
-    postgres: Postgres | None = None
-    if os.environ.get("STACK") == "external":
+    broker, postgres = _broker_and_database(folder, say=say, heap_mb=heap_mb, durable=durable)
+    if broker is None or postgres is None:
         bootstrap = _needed("KAFKA_BOOTSTRAP_SERVERS")
         journal_url = db_url = _needed("DATABASE_URL")
     else:
-        broker = stack.enter_context(Broker(folder / "kafka", say=say, heap_mb=heap_mb))
+        stack.enter_context(broker)
         say(f"Apache Kafka answers at {broker.bootstrap}")
-        postgres = stack.enter_context(Postgres(folder / "postgres", say=say, durable=durable))
+        stack.enter_context(postgres)
         bootstrap = broker.bootstrap
         journal_url, db_url = postgres.database("journal"), postgres.database("shop")
         say(f"PostgreSQL answers at 127.0.0.1:{urlsplit(journal_url).port}")
@@ -228,6 +231,28 @@ def _start(
         broker=broker,
         postgres=postgres,
     )
+
+
+def _broker_and_database(
+    folder: Path, *, say: Callable[[str], None], heap_mb: int, durable: bool
+) -> "tuple[Broker, Postgres] | tuple[ContainerBroker, ContainerPostgres] | tuple[None, None]":
+    """The two servers that STACK asks for, not yet started; none where they are somebody else's."""
+    match os.environ.get("STACK") or "embedded":
+        case "embedded":
+            return (
+                Broker(folder / "kafka", say=say, heap_mb=heap_mb),
+                Postgres(folder / "postgres", say=say, durable=durable),
+            )
+        case "containers":
+            from worker.demo import containers
+
+            return containers.servers(say=say, heap_mb=heap_mb, durable=durable)
+        case "external":
+            return None, None
+        case other:
+            raise StageError(
+                f"STACK is {other!r}. Next: set it to embedded, containers or external."
+            )
 
 
 def _secret_files(folder: Path) -> dict[str, Path]:

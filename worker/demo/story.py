@@ -94,7 +94,7 @@ def write(shop: Shop, *, payments: int) -> Story:
     first = int(payments * _FIRST_SHARE)
     numbers = _cast(first)
     orders = sorted(
-        [*_customers(shop, payments, first, numbers), *_second_thoughts(shop, numbers), *_poison(shop)],
+        [*_customers(shop, numbers, payments=payments, first=first), *_second_thoughts(shop, numbers), *_poison(shop)],
         key=lambda order: order.at_s,
     )  # fmt: skip
     rules = tuple(
@@ -116,7 +116,7 @@ def _cast(first: int) -> dict[str, int]:
     return cast
 
 
-def _customers(shop: Shop, payments: int, first: int, cast: dict[str, int]) -> Iterator[Order]:
+def _customers(shop: Shop, cast: dict[str, int], *, payments: int, first: int) -> Iterator[Order]:
     """Every payment once: a calm first hour, a rush, a calm rest."""
     dice = random.Random(shop.seed)
     rush = int(payments * _RUSH_SHARE)
@@ -155,11 +155,15 @@ def _poison(shop: Shop) -> Iterator[Order]:
     yield Order(2.2, (garbled[0], garbled[1], dice.randbytes(40), {}))
     card = replace(shop.command(first + 1), description="please use 4111 1111 1111 1111")
     yield Order(3.3, shop.record(card))
-    yield Order(4.4, shop.record(_with_money(shop.command(first + 2), -500, "USD")))
-    yield Order(6.2, shop.record(_with_money(shop.command(first + 3), 500, "QQQ")))
+    yield Order(
+        4.4, shop.record(_with_money(shop.command(first + 2), amount_minor=-500, currency="USD"))
+    )
+    yield Order(
+        6.2, shop.record(_with_money(shop.command(first + 3), amount_minor=500, currency="QQQ"))
+    )
 
 
-def _with_money(command: InitiatePayment, amount_minor: int, currency: str) -> InitiatePayment:
+def _with_money(command: InitiatePayment, *, amount_minor: int, currency: str) -> InitiatePayment:
     """What our own types refuse, a careless producer sends: the checks are gone round on purpose."""
     money = Money(0, "USD")
     object.__setattr__(money, "amount_minor", amount_minor)

@@ -24,5 +24,6 @@ if [ ! -s "$data/PG_VERSION" ]; then
   as_postgres pg_ctl stop --wait --pgdata="$data" --mode=fast
   echo 'host all all all scram-sha-256' >> "$data/pg_hba.conf"
 fi
+shift  # the word postgres, before the server's options
 exec setpriv --reuid=postgres --regid=postgres --clear-groups \
   postgres -D "$data" -c 'listen_addresses=*' -c unix_socket_directories=/tmp "$@"

@@ -1,0 +1,91 @@
+"""What `watch` shows of a record: decoded, on one line, without a secret and without what steers a terminal."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from avro.catalog import PAYMENT_INITIATION, PAYMENT_STATUS, Catalog
+from avro.reader import Reader
+from avro.writer import Writer, single_object_headers
+from handlers.domain.commands import InitiatePayment, Mode, OpaqueData
+from handlers.domain.money import Money
+from handlers.domain.outcomes import StatusEvent
+from handlers.domain.payments import Payment
+from handlers.domain.secret import Secret
+from worker.commands.sightings import Sighting, Sightings
+from worker.kafka_admin import Seen
+from worker.routes import INITIATION, STATUS, Topics, dead_letter_topic
+
+AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    """The project's schemas."""
+    return Catalog()
+
+
+@pytest.fixture(scope="module")
+def writer(catalog: Catalog) -> Writer:
+    """Writes what is seen."""
+    kinds = {STATUS: PAYMENT_STATUS, INITIATION: PAYMENT_INITIATION}
+    return Writer(catalog, single_object_headers(catalog, kinds))
+
+
+def look(catalog: Catalog, topic: str, *, value: bytes, **headers: str) -> Sighting:
+    """A record on `topic`."""
+    names = {f"dlq.{name}": text.encode() for name, text in headers.items()}
+    seen = Seen(topic, 0, 7, b"p-1", value, names, int(AT.timestamp() * 1000))
+    return Sightings(Reader(catalog), names=Topics("", "group")).read(seen)
+
+
+def command(description: str = "") -> InitiatePayment:
+    """A payment with a token."""
+    means = OpaqueData("COMMON.ACCEPT.INAPP.PAYMENT", Secret("tok-HUSH"))
+    money = Money(1234, "USD")
+    return InitiatePayment(
+        "p-1", "o-1", "u-1", money, Mode.SALE, means, AT, description=description
+    )
+
+
+def test_a_status_is_decoded(catalog: Catalog, writer: Writer) -> None:
+    """Time, topic, key, status, state, version and amount stand on the line."""
+    payment = Payment("p-1", "o-1", "u-1", Money(1234, "USD"))
+    value = writer.encode(StatusEvent(payment), event_id="e", occurred_at=AT, topic=STATUS)
+    sighting = look(catalog, STATUS, value=value)
+    assert "p-1" == sighting.payment_id
+    assert "2026-01-02 03:04:05.000Z  payment_status" in sighting.line()
+    assert "pending requested v0  12.34 USD" in sighting.line()
+
+
+def test_a_command_shows_no_token(catalog: Catalog, writer: Writer) -> None:
+    """Neither the line nor the object holds the token."""
+    sighting = look(catalog, INITIATION, value=writer.encode_command(command(), topic=INITIATION))
+    assert "sale of 12.34 USD" in sighting.what
+    assert "HUSH" not in sighting.line() + str(sighting.as_object())
+
+
+def test_a_command_with_a_card_number_is_not_shown(catalog: Catalog, writer: Writer) -> None:
+    """What intake would refuse for its card number is not printed here either."""
+    value = writer.encode_command(command("4111 1111 1111 1111"), topic=INITIATION)
+    sighting = look(catalog, INITIATION, value=value)
+    assert "4111" not in sighting.line() + str(sighting.as_object())
+    assert "looks like a card number" in sighting.line()
+
+
+def test_a_dead_letter_shows_its_reason_and_not_its_payload(catalog: Catalog) -> None:
+    """Reason, text, place and advice come from the headers; the sealed payload stays where it is."""
+    topic = dead_letter_topic(INITIATION)
+    sighting = look(
+        catalog, topic, value=b"sealed", reason="stale", text="too old", advice="Start anew."
+    )
+    assert "stale: too old" in sighting.line()
+    assert "Start anew." in sighting.line()
+    assert "sealed" not in sighting.line()
+
+
+def test_strange_bytes_and_control_signs_do_no_harm(catalog: Catalog) -> None:
+    """A record that is no Avro has a line like any other, and no text reaches the terminal raw."""
+    assert "cannot be read" in look(catalog, STATUS, value=b"\x07nonsense").line()
+    letter = look(catalog, dead_letter_topic(INITIATION), value=b"", reason="\x1b[31mred")
+    assert "\x1b" not in letter.line()

@@ -15,7 +15,7 @@ from handlers.domain.intents import Intent
 from handlers.domain.outcomes import events
 from handlers.domain.payments import News, learn
 from handlers.domain.recovery import STEPS, Stage, Step, absent, ask_again_s
-from handlers.domain.states import UNDECIDED
+from handlers.domain.states import UNDECIDED, PaymentState
 from handlers.domain.verdicts import (
     NO_EVIDENCE,
     Approved,
@@ -196,9 +196,7 @@ def _unanswerable(operation: Operation, house: House) -> Wait:
 def _asking(operation: Operation, house: House, *, evidence: Evidence) -> Wait:
     asked = operation.inquiry.asked if operation.inquiry else 0
     seconds = ask_again_s(house.rules.ask_schedule_s, asked=asked)
-    return Wait(
-        seconds, operation.payment.reason.text or "undecided", asked=True, evidence=evidence
-    )
+    return Wait(seconds, _WHY[operation.payment.state], asked=True, evidence=evidence)
 
 
 async def _park(operation: Operation, house: House, *, wait: Wait) -> Ending:

@@ -54,7 +54,7 @@ class Settings(BaseSettings):
         None, description="File of `name=value` lines handed to librdkafka: TLS, SASL."
     )
     kafka_transaction_timeout_s: Seconds = Field(
-        10, description="Timeout of a kafka_txn; shorter than the lease."
+        15, description="Timeout of a kafka_txn; shorter than the lease."
     )
     topic_prefix: str = Field(
         "", pattern=r"^[A-Za-z0-9._-]{0,60}$", description="Put before every topic's name."

@@ -27,6 +27,7 @@ from confluent_kafka.cimpl import NewTopic
 from handlers.domain.errors import InvalidValueError, Unavailable
 
 _TIMEOUT_S: Final = 10.0
+_SETTLE_S: Final = 0.1
 _QUIET: Final[dict[str, Any]] = {"log_level": "2", "error_cb": lambda _error: None}
 
 
@@ -86,7 +87,17 @@ class Admin:
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise Unavailable("Kafka", f"topic {name}: {error.args[0].str()}") from None
+        self._wait_for(missing)
         return sorted(missing)
+
+    def _wait_for(self, names: Iterable[str]) -> None:
+        """A created topic is not at once known to every broker."""
+        wanted = set(names)
+        deadline = time.monotonic() + _TIMEOUT_S
+        while wanted - self.describe(wanted).keys():
+            if time.monotonic() > deadline:
+                raise Unavailable("Kafka", "created topics do not appear; try again in a moment")
+            time.sleep(_SETTLE_S)
 
     def names(self) -> set[str]:
         """Every topic's name."""

@@ -53,12 +53,12 @@ def _measured(program: Program, *, seed: int, say: Console) -> Report:
             ) as base:
                 for it in program.closed:
                     say.print(f"{it.name}: {it.in_flight} in flight, gateway {it.latency}")
-                    closed.append(throughput(base, it, program))
+                    closed.append(throughput(base, it, program=program))
                 reached = {it.name: it.per_s for it in closed}
                 for it in program.opened:
                     full = reached.get(it.half_of, it.ideal)
                     say.print(f"{it.name}: open loop at half of {full:.0f}/s, gateway {it.latency}")
-                    opened.append(added_latency(base, it, program, full=full, seed=seed))
+                    opened.append(added_latency(base, it, program=program, full=full, seed=seed))
     yardsticks = []
     for it in program.yardsticks:
         say.print(f"{it.name}: the SDK in {it.in_flight} threads, gateway {it.latency}")

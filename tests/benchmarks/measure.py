@@ -101,7 +101,7 @@ class Run:
     settings: Settings
 
 
-def throughput(base: Stage, scenario: Scenario, program: Program) -> Throughput:
+def throughput(base: Stage, scenario: Scenario, *, program: Program) -> Throughput:
     """How many charges are told a second while as many as fit are in flight all the time."""
     ahead = int(_HELD_BY_WORKER * scenario.in_flight + _IN_TOPIC_S * scenario.ideal)
     with _run(base, scenario) as run:
@@ -109,7 +109,7 @@ def throughput(base: Stage, scenario: Scenario, program: Program) -> Throughput:
         load = _load(run, count=ahead + int(scenario.ideal * seconds))
         run.worker.start()
         load.keep_filled(ahead=ahead, told=run.listener.count)
-        seen = _watched(run, load, program)
+        seen = _watched(run, load, program=program)
         books = _settled(run, load)
         told = run.listener.between(seen.began_ms, seen.ended_ms)
         per_s = len(told) / seen.seconds
@@ -131,7 +131,7 @@ def throughput(base: Stage, scenario: Scenario, program: Program) -> Throughput:
 
 
 def added_latency(
-    base: Stage, scenario: Scenario, program: Program, *, full: float, seed: int
+    base: Stage, scenario: Scenario, *, program: Program, full: float, seed: int
 ) -> AddedLatency:
     """How much later than the gateway's answer the outcome is told while commands come by chance, at half of `full`."""
     rate = LOAD * full
@@ -140,7 +140,7 @@ def added_latency(
         load = _load(run, count=int(1.2 * rate * seconds) + 100)
         run.worker.start()
         load.by_chance(rate=rate, seed=seed)
-        seen = _watched(run, load, program)
+        seen = _watched(run, load, program=program)
         books = _settled(run, load)
         told = run.listener.between(seen.began_ms, seen.ended_ms)
         taken_off = 1000 * scenario.latency.mean_s
@@ -197,7 +197,7 @@ def _slack_s(program: Program) -> float:
     return 5 + program.warm_up_s
 
 
-def _watched(run: Run, load: Load, program: Program) -> Watched:
+def _watched(run: Run, load: Load, *, program: Program) -> Watched:
     """From the first outcome on: warm up, then watch."""
 
     def check() -> None:

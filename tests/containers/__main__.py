@@ -71,6 +71,9 @@ def _built(compose: Compose, *, keep: bool) -> Iterator[None]:
         if not keep:
             names = (image_checks.WORKER, image_checks.STAGE)
             run(["docker", "image", "rm", "--force", *names], may_fail=True)
+            # The older builder leaves the stages in between, each with the label of the first one.
+            mark = "label=org.opencontainers.image.title=payment-worker"
+            docker("image", "prune", "--force", "--filter", mark)
 
 
 def _without_ryuk() -> dict[str, str]:

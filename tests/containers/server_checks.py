@@ -1,4 +1,4 @@
-"""The stage's servers in containers keep their promises: port and data outlive an end, and what they cannot they say."""
+"""The stage's servers in containers: port and data outlive an end, and what they cannot do they say."""
 
 import socket
 import time
@@ -31,7 +31,7 @@ def check() -> str:
         assert "STACK=embedded" in said
     if broker.alive or postgres.alive:
         raise ProofError("a server outlived its block")
-    return f"the stage's servers: ready after {started_s:.0f} s; stopped, killed, frozen and started again with their data"
+    return f"the stage's servers: ready after {started_s:.0f} s; stopped, killed, frozen, started again with their data"
 
 
 def _postgres(postgres: ContainerPostgres) -> None:

@@ -154,8 +154,8 @@ class Director:
         if not self._audience.told(*_BEFORE_KILL) and now_s < _KILL_BY_S + _PATIENCE_S:
             return False
         self._victim.kill()
-        self._scene.workers["worker-1"] = f"killed with {calls} payments in flight"
-        self._screen.say(f"worker-1 gets SIGKILL: {calls} payments in flight")
+        self._scene.workers["worker-1"] = f"killed with {_payments(calls)} in flight"
+        self._screen.say(f"worker-1 gets SIGKILL: {_payments(calls)} in flight")
         return True
 
     def _calm_down(self, now_s: float) -> bool:
@@ -169,9 +169,9 @@ class Director:
             if _TAKEN_OVER not in line:
                 continue
             told = json.loads(line)
-            self._scene.workers["worker-2"] = f"alive, took {told['count']} payments over"
+            self._scene.workers["worker-2"] = f"alive, took {_payments(told['count'])} over"
             self._screen.say(
-                f"worker-2 takes over: {told['count']} payments,"
+                f"worker-2 takes over: {_payments(told['count'])},"
                 f" {told['number']} messages; asks, sends none again"
             )
             return True
@@ -241,6 +241,10 @@ def _state(stage: Stage, kept: KeptProcess) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found
+
+
+def _payments(count: int) -> str:
+    return "1 payment" if count == 1 else f"{count} payments"
 
 
 def _servers(stage: Stage) -> str:

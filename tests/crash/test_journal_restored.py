@@ -1,0 +1,68 @@
+"""The journal is put back to a copy from before, in the middle of load: nothing is charged a second time.
+
+The journal has a PostgreSQL of its own here, as the db-service does not lose its memory with it. What was told in the
+lost time may be told again under the same event ids.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.crash.installation import Installation, installed, load, wait_until
+from worker.demo.postgres import Postgres
+from worker.demo.stage import Stage
+
+BUSY = {"latency": {"uniform_ms": [200, 600]}, "faults": {"decline": 0.05}}
+
+
+@contextmanager
+def own_journal(base: Stage, folder: Path, name: str) -> Iterator[tuple[Installation, Postgres]]:
+    """An installation whose journal lives on a server of its own."""
+    with Postgres(folder) as server:
+        stage = replace(base, postgres=server, environment=dict(base.environment))
+        with installed(stage, name) as installation:
+            installation.stage.gateway("PUT", "/plan", BUSY)
+            yield installation, server
+
+
+@pytest.mark.parametrize("workers_live", [True, False], ids=["workers live", "workers killed"])
+def test_put_back_in_time(base: Stage, tmp_path: Path, workers_live: bool) -> None:
+    """What was charged in the lost time is found at the gateway; the books are equal afterwards."""
+    name = "restored-live" if workers_live else "restored-dead"
+    with own_journal(base, tmp_path / "postgres", name) as (installation, server):
+        # Those that live on must outlive the repair, so that it is their own count of commits that tells them.
+        settings = {"lease_s": "20"} if workers_live else {}
+        workers = [installation.worker(it, settings=settings) for it in ("one", "two")]
+        with load(installation, wave=4, every_s=0.2):
+            assert wait_until(lambda: len(installation.charges()) >= 20)
+            server.backup(tmp_path / "backup")
+            charged = len(installation.charges())
+            assert wait_until(lambda: len(installation.charges()) >= charged + 30)
+            if not workers_live:
+                for worker in workers:
+                    worker.kill()
+            server.restore(tmp_path / "backup")
+            lost = len(installation.charges()) - len(
+                [it for it in installation.entries().values() if it.state == "captured"]
+            )
+            assert lost > 0
+            if not workers_live:
+                for worker in workers:
+                    worker.start()
+            time.sleep(2)
+        assert installation.rests()
+        verdict = installation.books(time_lost=True)
+        assert [] == verdict.differences
+        assert [] == verdict.waiting
+        assert sorted(installation.published) == sorted(installation.entries())
+        # Asked for, not sent again: the gateway heard of each one once.
+        failed = verdict.states["failed"]
+        assert len(installation.published) - failed == installation.charge_calls()
+        assert len(installation.published) - failed == len(installation.charges())
+        if workers_live:
+            assert all(worker.alive for worker in workers)
+            assert all("put back in time" in installation.logs(it) for it in workers)

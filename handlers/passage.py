@@ -7,7 +7,7 @@ time, concluded, or belongs to another session.
 """
 
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Final, assert_never
 
 from handlers.charge import Refusal
 from handlers.domain.errors import Unavailable
@@ -42,6 +42,10 @@ from handlers.ports import (
     Wire,
 )
 
+_WHY: Final = {
+    PaymentState.HELD: "held for review at the gateway; it is asked whether that was decided",
+    PaymentState.UNKNOWN: "the gateway did not answer; it is asked what became of the charge",
+}
 _QUEUED_WAIT_S = (
     0.5  # another session publishes the payment's last event; it does so within moments or dies
 )
@@ -196,7 +200,7 @@ def _unanswerable(operation: Operation, house: House) -> Wait:
 def _asking(operation: Operation, house: House, *, evidence: Evidence) -> Wait:
     asked = operation.inquiry.asked if operation.inquiry else 0
     seconds = ask_again_s(house.rules.ask_schedule_s, asked=asked)
-    return Wait(seconds, _WHY[operation.payment.state], asked=True, evidence=evidence)
+    return Wait(seconds, _WHY.get(operation.payment.state, "undecided"), asked=True, evidence=evidence)
 
 
 async def _park(operation: Operation, house: House, *, wait: Wait) -> Ending:

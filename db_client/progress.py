@@ -47,13 +47,28 @@ _OPEN: Final = (
     )
     .returning(operation.c.operation_id)
 )
-_tried = given(operation_id=Text(), number=Integer(), invoice_number=Text(), request=JSONB())
+_tried = given(
+    operation_id=Text(),
+    number=Integer(),
+    invoice_number=Text(),
+    merchant_account=Text(),
+    request=JSONB(),
+)
 _new_attempt = upsert(attempt).from_select(
-    ["operation_id", "number", "invoice_number", "state", "request", "session_id"],
+    [
+        "operation_id",
+        "number",
+        "invoice_number",
+        "merchant_account",
+        "state",
+        "request",
+        "session_id",
+    ],
     select(
         _tried.c.operation_id,
         _tried.c.number,
         _tried.c.invoice_number,
+        _tried.c.merchant_account,
         text("'open'"),
         _tried.c.request,
         bindparam("me", type_=Text),
@@ -64,6 +79,7 @@ _ATTEMPT: Final = _new_attempt.on_conflict_do_update(
     set_={
         "state": "open",
         "request": _new_attempt.excluded.request,
+        "merchant_account": _new_attempt.excluded.merchant_account,
         "session_id": _new_attempt.excluded.session_id,
         "opened_at": func.clock_timestamp(),
     },
@@ -80,6 +96,7 @@ def open_intents(ground: Ground, moves: Sequence[Open]) -> list[Moved | Lost]:
             "operation_id": move.operation.operation_id,
             "number": move.intent.attempt,
             "invoice_number": move.intent.invoice_number,
+            "merchant_account": move.intent.merchant_account,
             "request": dict(move.frozen),
         }
         for move in moves

@@ -11,8 +11,8 @@ from sqlalchemy.exc import DBAPIError
 
 from db_client import command_json
 from db_client.failures import away
-from db_client.sealing import Sealer
-from db_client.tables import operation, payment, position
+from db_client.sealing import SealBrokenError, Sealer
+from db_client.tables import attempt, operation, payment, position
 from handlers.domain.money import Money
 from handlers.domain.payments import Payment
 from handlers.domain.recovery import Inquiry, Stage
@@ -39,9 +39,14 @@ _WHOLE: Final = (
     select(
         operation,
         *(column.label(f"payment_{column.name}") for column in payment.c),
+        attempt.c.merchant_account,
         func.clock_timestamp().label("now"),
     )
     .join(payment, payment.c.payment_id == operation.c.payment_id)
+    .outerjoin(
+        attempt,
+        (attempt.c.operation_id == operation.c.operation_id) & (attempt.c.number == 1),
+    )
     .where(operation.c.operation_id == func.any(bindparam("ids")))
 )
 
@@ -52,6 +57,14 @@ class Position:
 
     next_offset: int
     updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Operations, and the ids of those whose sealed means do not open: the journal key that sealed them is missing."""
+
+    operations: list[Operation]
+    unopenable: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +110,21 @@ class Reader:
                 row.operation_id for row in connection.execute(_UNDATED, {"me": self._session_id})
             ]
 
-    def whole(self, ids: Collection[str]) -> list[Operation]:
+    def whole(self, ids: Collection[str]) -> Loaded:
         """The operations themselves, as they stand now; those of other sessions are left out."""
+        loaded = Loaded([], [])
         if not ids:
-            return []
+            return loaded
         with self._connection() as connection:
             found = connection.execute(_WHOLE, {"ids": list(ids)}).mappings().all()
-        return [self._operation(row) for row in found if row["session_id"] == self._session_id]
+        for row in found:
+            if row["session_id"] != self._session_id:
+                continue
+            try:
+                loaded.operations.append(self._operation(row))
+            except SealBrokenError:
+                loaded.unopenable.append(row["operation_id"])
+        return loaded
 
     def backlog(self) -> Backlog:
         """What is not concluded, over all sessions."""
@@ -138,6 +159,7 @@ class Reader:
                 since=row["since"],
                 until=row["until"],
                 now=row["now"],
+                merchant_account=row["merchant_account"],
             ),
             answered_at=row["answered_at"],
             traceparent=row["traceparent"],

@@ -148,6 +148,7 @@ attempt: Final = Table(
     Column("operation_id", Text, primary_key=True),
     Column("number", Integer, primary_key=True),
     Column("invoice_number", Text, nullable=False, unique=True),
+    Column("merchant_account", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("request", JSONB, nullable=False),
     Column("session_id", Text, nullable=False),

@@ -93,7 +93,7 @@ def plan(operation: Operation, *, rules: Rules, now: datetime) -> Charge | Refus
 def question(operation: Operation, inquiry: Inquiry, *, rules: Rules) -> Question | None:
     """What to ask the gateway about this operation; None where no account can know it."""
     command = operation.command
-    account = rules.merchant_accounts.get(command.money.currency)
+    account = inquiry.merchant_account or rules.merchant_accounts.get(command.money.currency)
     if account is None:
         return None
     return Question(
@@ -141,6 +141,8 @@ def _approval(command: InitiatePayment, verdict: Approved) -> News:
     told_minor = asked.amount_minor if verdict.amount_minor is None else verdict.amount_minor
     told_currency = verdict.currency or asked.currency
     captured = verdict.captured
+    # Foreign minor units would be another amount: the reason says what the gateway told.
+    moved_minor = told_minor if told_currency == asked.currency else 0
     if told_minor != asked.amount_minor or told_currency != asked.currency:
         reason = Reason(
             "worker.amount_differs",
@@ -162,7 +164,8 @@ def _approval(command: InitiatePayment, verdict: Approved) -> News:
     return News(
         fact=fact,
         reason=reason,
-        amount_minor=told_minor if told_currency == asked.currency else 0,
+        authorised_minor=moved_minor,
+        captured_minor=moved_minor if captured else 0,
         transaction_id=verdict.transaction_id,
         method=_method(command, verdict.method),
     )

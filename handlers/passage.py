@@ -186,11 +186,7 @@ def _judged(operation: Operation, verdict: Approved | Declined | Held | Unknown)
 
 
 def _unanswerable(operation: Operation, house: House) -> Wait:
-    """No account is configured for its currency, so nobody can be asked."""
-    if (
-        operation.stage is Stage.ADMITTED
-    ):  # nothing of it is known to be sent, and it will be refused
-        return Wait(0.0, "no account takes its currency", trust=True)
+    """No account is configured for its currency, so nobody can be asked, and nobody can say that it is absent."""
     asked = operation.inquiry.asked if operation.inquiry else 0
     seconds = ask_again_s(house.rules.ask_schedule_s, asked=asked)
     why = "no account takes its currency any more: configure it again, it may have been charged"
@@ -200,7 +196,9 @@ def _unanswerable(operation: Operation, house: House) -> Wait:
 def _asking(operation: Operation, house: House, *, evidence: Evidence) -> Wait:
     asked = operation.inquiry.asked if operation.inquiry else 0
     seconds = ask_again_s(house.rules.ask_schedule_s, asked=asked)
-    return Wait(seconds, _WHY.get(operation.payment.state, "undecided"), asked=True, evidence=evidence)
+    return Wait(
+        seconds, _WHY.get(operation.payment.state, "undecided"), asked=True, evidence=evidence
+    )
 
 
 async def _park(operation: Operation, house: House, *, wait: Wait) -> Ending:

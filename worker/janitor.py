@@ -94,12 +94,19 @@ class Janitor:
         if not reserved:
             return
         try:
-            operations = await asyncio.to_thread(self._reader.whole, reserved)
+            loaded = await asyncio.to_thread(self._reader.whole, reserved)
         except Exception:
             self._crew.release(reserved)
             raise
-        self._crew.release(set(reserved) - {it.operation_id for it in operations})
-        self._crew.start_reserved(operations)
+        # What does not open stays reserved, so that it is reported once and disturbs nobody until the key is back.
+        started = {it.operation_id for it in loaded.operations}
+        self._crew.release(set(reserved) - started - set(loaded.unopenable))
+        self._crew.start_reserved(loaded.operations)
+        for name in loaded.unopenable:
+            log.error(
+                "sealed means do not open: put the old key behind the first in WORKER_JOURNAL_KEYS and restart",
+                operation_id=name,
+            )
 
     async def _take_over(self) -> None:
         for dead in await asyncio.to_thread(self._sessions.dead):

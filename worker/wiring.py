@@ -1,6 +1,7 @@
 """Builds the parts of a session out of the settings. Nothing is decided and nothing runs here."""
 
 import datetime as dt
+import hashlib
 import secrets
 import time
 from typing import Any, Final
@@ -32,9 +33,6 @@ from worker.telemetry import Metrics
 
 _TRIES_OF_A_RECORD: Final = (
     3  # how many slow calls a payment waits before it is parked as unrecorded
-)
-ACCOUNT: Final = (
-    "default"  # the one merchant account; an account for each currency comes with its own setting
 )
 _KINDS: Final = {
     routes.INITIATION: kinds.PAYMENT_INITIATION,
@@ -109,6 +107,15 @@ def decoder(settings: Settings) -> Decoder:
     )
 
 
+def account_name(settings: Settings) -> str:
+    """Names the merchant account in the journal.
+
+    After another login has been set, the old account's open charges are still known as its own, and nobody takes their
+    absence from the new account for an answer.
+    """
+    return hashlib.sha256(settings.gateway_login.encode()).hexdigest()[:12]
+
+
 def account(settings: Settings) -> Account:
     """The merchant account's credentials. Raises InvalidValueError."""
     return Account(Secret(settings.gateway_login), settings.secret("gateway_transaction_key"))
@@ -119,7 +126,7 @@ def gateway(settings: Settings, *, lease: Lease, metrics: Metrics) -> AuthorizeN
     return AuthorizeNet(
         AuthorizeNetSettings(
             endpoint=settings.gateway_url,
-            accounts={ACCOUNT: account(settings)},
+            accounts={account_name(settings): account(settings)},
             environment=PRODUCTION if settings.environment == PRODUCTION else SANDBOX,
             total_deadline_s=settings.gateway_deadline_s,
             connect_timeout_s=settings.gateway_connect_timeout_s,
@@ -160,7 +167,7 @@ def rules(settings: Settings) -> Rules:
     """What decides, for the passage. Raises InvalidValueError."""
     return Rules(
         environment=settings.environment,
-        merchant_accounts=dict.fromkeys(settings.gateway_currencies, ACCOUNT),
+        merchant_accounts=dict.fromkeys(settings.gateway_currencies, account_name(settings)),
         invoice_key=_invoice_key(settings),
         absence_after_s=settings.absence_after_s,
         ask_schedule_s=settings.ask_schedule_s,

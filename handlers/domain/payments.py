@@ -34,11 +34,15 @@ class Payment:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What we learned: the fact, why, and what else the gateway told. `amount_minor` is what it says moved."""
+    """What we learned: the fact, why, and what the gateway told of it.
+
+    `authorised_minor` and `captured_minor` are what moved by this, in the payment's currency.
+    """
 
     fact: Fact
     reason: Reason
-    amount_minor: int = 0
+    authorised_minor: int = 0
+    captured_minor: int = 0
     transaction_id: str | None = None
     method: Method = field(default_factory=Method)
 
@@ -48,16 +52,13 @@ def learn(payment: Payment, news: News) -> Payment | None:
     state = TRANSITIONS.get((payment.state, news.fact))
     if state is None:
         return None
-    reserved = news.fact in {Fact.RESERVED, Fact.TAKEN, Fact.CONTRADICTED}
     return replace(
         payment,
         state=state,
         version=payment.version + 1,
-        # A contradiction after the fact never makes less of what is known: captured stays within authorised.
-        authorised_minor=max(payment.captured_minor, news.amount_minor)
-        if reserved
-        else payment.authorised_minor,
-        captured_minor=news.amount_minor if news.fact is Fact.TAKEN else payment.captured_minor,
+        # News never makes less of what is known to have moved; captured stays within authorised.
+        authorised_minor=max(payment.authorised_minor, news.authorised_minor, news.captured_minor),
+        captured_minor=max(payment.captured_minor, news.captured_minor),
         transaction_id=news.transaction_id or payment.transaction_id,
         method=news.method if news.method != Method() else payment.method,
         reason=news.reason,

@@ -54,7 +54,8 @@ class Inquiry:
     """How often an operation was asked for, and when it can have been sent.
 
     `since` is the earliest, `until` the latest moment for that (database time); `now` is the database's time before the
-    scan that is being judged began.
+    scan that is being judged began. `merchant_account` is the one it was opened with, None where nothing was opened:
+    the settings may have moved its currency to another account since, which never saw it.
     """
 
     asked: int
@@ -62,6 +63,7 @@ class Inquiry:
     since: datetime
     until: datetime
     now: datetime
+    merchant_account: str | None = None
 
 
 def absent(inquiry: Inquiry, *, complete: bool, absence_after_s: float) -> bool:

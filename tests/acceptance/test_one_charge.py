@@ -54,27 +54,13 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         yield stage
 
 
-def unresolved(installation: Installation) -> list[str]:
-    """Payments that the gateway has left undecided; one that is held is decided: a person will."""
-    entries = installation.entries().values()
-    return [it.payment_id for it in entries if it.stage != "concluded" and it.state != "held"]
-
-
-def comes_to_rest(installation: Installation, *, admitted: int) -> bool:
-    """Everything is admitted and decided, published, or held for a person."""
-    return wait_until(
-        lambda: installation.rests(admitted=admitted) and not unresolved(installation),
-        within_s=60,
-    )
-
-
 def test_a_rough_day(base: Stage) -> None:
     """Declined, held, lost, half and busy answers, repeats, conflicts: charged once, told once, books equal."""
     with installed(base, "rough") as installation:
-        installation.stage.gateway("PUT", "/plan", ROUGH)
+        installation.stage.gateway("PUT", "/plan", body=ROUGH)
         worker = installation.worker("worker", settings={"in_flight": "50"})
         installation.publish(COUNT, declined_every=DECLINED_EVERY)
-        assert comes_to_rest(installation, admitted=COUNT)
+        assert installation.settles(admitted=COUNT)
         verdict = installation.books()
         assert [] == verdict.differences
         assert {"held"} == {it.state for it in verdict.waiting}
@@ -110,7 +96,7 @@ def _a_person_decides(installation: Installation) -> None:
     assert len(held) >= 2
     for number, entry in enumerate(held):
         action = "approve" if number % 2 else "decline"
-        installation.stage.gateway("POST", f"/held/{entry.transaction_id}", {"action": action})
+        installation.stage.gateway("POST", f"/held/{entry.transaction_id}", body={"action": action})
     assert wait_until(lambda: not installation.books().waiting)
     assert installation.rests(admitted=COUNT)
     verdict = installation.books()

@@ -168,7 +168,7 @@ def added_latency(
 @contextmanager
 def _run(base: Stage, scenario: Scenario) -> Iterator[Run]:
     """An installation of its own, with the settings of production but for what is measured."""
-    base.gateway("PUT", "/plan", scenario.latency.plan)
+    base.gateway("PUT", "/plan", body=scenario.latency.plan)
     # Books are told apart by how their names begin, and c100 begins c1000.
     name = f"{scenario.name}-shop"
     stage = base.fresh(name)

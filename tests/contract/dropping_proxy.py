@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import Enum
 from typing import Final
@@ -41,8 +41,8 @@ class DroppingProxy:
             while True:
                 client, _ = self._listener.accept()
                 server = socket.create_connection(("127.0.0.1", self._target_port))
-                self._start(self._upwards, client, server)
-                self._start(self._downwards, client, server)
+                self._start(self._upwards, client=client, server=server)
+                self._start(self._downwards, client=client, server=server)
 
     def close(self) -> None:
         """Shut the listener, wait for the connections' threads."""
@@ -51,8 +51,9 @@ class DroppingProxy:
         for thread in self._threads:
             thread.join(10)
 
-    def _start(self, work: object, client: socket.socket, server: socket.socket) -> None:
-        assert callable(work)
+    def _start(
+        self, work: Callable[..., None], *, client: socket.socket, server: socket.socket
+    ) -> None:
         thread = threading.Thread(target=work, args=(client, server), daemon=True)
         self._threads.append(thread)
         thread.start()

@@ -1,5 +1,10 @@
-"""Values that the gateway adapter's tests share: a charge, an account, settings, a lease. No tests live here."""
+"""What the gateway adapter's tests share: a charge, an account, settings, a lease, and servers' behaviours.
 
+No tests live here.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -8,7 +13,10 @@ from handlers.domain.commands import Address, Line, Mode, OpaqueData
 from handlers.domain.intents import Charge, Question
 from handlers.domain.money import Money
 from handlers.domain.secret import Secret
+from handlers.domain.verdicts import Answer
+from handlers.gateway.authorizenet.client import AuthorizeNet
 from handlers.gateway.authorizenet.settings import Account, AuthorizeNetSettings
+from tests.contract.raw_server import Connection, http
 
 LOGIN = "5KP3u95bQpv"
 KEY = "346HZ32z3fP4hTG2"
@@ -29,6 +37,12 @@ CHARGE = Charge(
     billing=Address(first_name="Ada", last_name="Lovelace", zip="98004", email="ada@example.org"),
     customer_ip="192.0.2.7",
     lines=(Line("sku-1", "A book", 2, 617),),
+)
+# What a gateway that works says to CHARGE.
+APPROVAL = (
+    b'\xef\xbb\xbf{"transactionResponse":{"responseCode":"1","authCode":"A1","transId":"60123456789",'
+    b'"accountNumber":"XXXX1111","accountType":"Visa","messages":[{"code":"1","description":"Approved."}]},'
+    b'"refId":"ABCDEFGHIJKLMNOPQRST","messages":{"resultCode":"Ok","message":[{"code":"I00001","text":"Ok."}]}}'
 )
 QUESTION = Question(
     merchant_account="main",
@@ -56,10 +70,13 @@ class FixedLease:
 
 
 def settings(endpoint: str, **changes: Any) -> AuthorizeNetSettings:
-    """Settings for a test against `endpoint`: short deadlines, one attempt, no batch cut-off."""
+    """Settings for a test against `endpoint`: one attempt, no batch cut-off.
+
+    The deadlines are long enough for a busy machine; a test that waits for one to pass names a short one.
+    """
     base: dict[str, Any] = {
-        "total_deadline_s": 0.5,
-        "connect_timeout_s": 0.3,
+        "total_deadline_s": 20.0,
+        "connect_timeout_s": 10.0,
         "margin_s": 0.1,
         "in_flight": 4,
         "unsent_attempts": 1,
@@ -70,3 +87,40 @@ def settings(endpoint: str, **changes: Any) -> AuthorizeNetSettings:
     return AuthorizeNetSettings(
         endpoint=endpoint, accounts={"main": ACCOUNT}, **{**base, **changes}
     )
+
+
+@asynccontextmanager
+async def client(
+    config: AuthorizeNetSettings, lease: FixedLease | None = None
+) -> AsyncIterator[AuthorizeNet]:
+    """An adapter that is closed at the end."""
+    gateway = AuthorizeNet(config, lease=lease or FixedLease())
+    try:
+        yield gateway
+    finally:
+        await gateway.aclose()
+
+
+async def send_once(url: str, **changes: Any) -> Answer:
+    """What a charge sent to `url` comes to."""
+    async with client(settings(url, **changes)) as gateway:
+        return await gateway.send(CHARGE)
+
+
+async def approve(connection: Connection) -> None:
+    """A gateway that works, for as many requests as come."""
+    while True:
+        await connection.request()
+        await connection.say(http(APPROVAL))
+
+
+async def keep_silent(connection: Connection) -> None:
+    """Read it all and never answer."""
+    await connection.request()
+    await connection.rest()
+
+
+async def server_error(connection: Connection) -> None:
+    """HTTP 500 with an approval inside, which must not be believed."""
+    await connection.request()
+    await connection.say(http(APPROVAL, status="500 Internal Server Error"))

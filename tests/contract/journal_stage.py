@@ -104,7 +104,7 @@ class Desk:
 
     def load(self, operation_id: str) -> Operation:
         """The operation as the janitor reads it."""
-        [operation] = self.reader.whole([operation_id])
+        [operation] = self.reader.whole([operation_id]).operations
         return operation
 
 

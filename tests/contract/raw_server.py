@@ -24,7 +24,7 @@ class Connection:
     """One client's connection, seen from the server."""
 
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, heard: Heard
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, heard: Heard
     ) -> None:
         self._reader = reader
         self.writer = writer
@@ -85,7 +85,7 @@ async def raw_server(
         assert task is not None
         running.add(task)
         try:
-            await behaviour(Connection(reader, writer, heard))
+            await behaviour(Connection(reader, writer, heard=heard))
         except (OSError, EOFError, asyncio.CancelledError):
             pass
         finally:

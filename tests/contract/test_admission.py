@@ -43,7 +43,7 @@ def desk(stage: JournalStage) -> Iterator[Desk]:
         yield one
 
 
-def told(desk: Desk, of: Operation, event_id: str) -> None:
+def told(desk: Desk, of: Operation, *, event_id: str) -> None:
     """Carry it to its end, telling one snapshot."""
     known = replace(of.payment, state=PaymentState.DECLINED, version=1)
     [answered] = desk.write(Answer(of, known, {}))
@@ -82,7 +82,7 @@ def test_the_same_record_again_is_redelivered(desk: Desk, stage: JournalStage) -
     [of] = desk.admit(first).operations
     again = desk.admit(first)
     assert ([Fate.REDELIVERED], []) == (list(again.fates), list(again.operations))
-    told(desk, of, "told")
+    told(desk, of, event_id="told")
     assert [Fate.REDELIVERED] == list(desk.admit(first).fates)
     assert 1 == stage.one("SELECT count(*) FROM outbox")
 
@@ -94,7 +94,7 @@ def test_a_repeat_is_answered_once_it_was_told(desk: Desk, stage: JournalStage) 
     early = desk.admit(admission(replace(of, issued_at=MIDNIGHT + timedelta(days=1))))
     assert [Fate.REPEATED] == list(early.fates)
     assert [] == desk.outbox
-    told(desk, operation, "told")
+    told(desk, operation, event_id="told")
     late = admission(of)
     assert [Fate.REPEATED] == list(desk.admit(late).fates)
     assert [Fate.REPEATED] == list(desk.admit(late).fates)
@@ -109,7 +109,7 @@ def test_a_repeat_after_a_repeat_quotes_the_first_answer(desk: Desk) -> None:
     """The answer to the third record is the snapshot again, not the answer to the second."""
     of = command()
     [operation] = desk.admit(admission(of)).operations
-    told(desk, operation, "told")
+    told(desk, operation, event_id="told")
     for _ in range(2):
         desk.admit(admission(of))
     assert [1, 2, 2] == [len(it.message.headers) for it in desk.outbox]
@@ -120,7 +120,7 @@ def test_a_repeat_waits_for_another_sessions_answer(desk: Desk, stage: JournalSt
     of = command()
     with working(stage, "other") as other:
         [operation] = other.admit(admission(of)).operations
-        told(other, operation, "told")
+        told(other, operation, event_id="told")
         desk.admit(admission(of))
         assert [] == desk.outbox
         other.write(Mirror(other.outbox[-1].number + 1))

@@ -1,59 +1,26 @@
-"""Every way in which a connection can die, over real sockets: the verdict, and what arrived at the other side.
+"""Every way in which a connection can die after the gate, over real sockets: the verdict, and what arrived.
 
-Unsent is said only where not one byte of the request arrived; wherever a byte may have arrived it is Unknown; and no
-request ever arrives twice.
+Wherever a byte may have arrived it is Unknown, and no request ever arrives twice. What is kept back before the gate is
+in `test_gate_unsent.py`.
 """
 
 import asyncio
-import socket
-import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
-import trustme
 
-from handlers.domain.errors import Unavailable
-from handlers.domain.verdicts import Answer, Approved, NotSeen, Unknown, Unsent
-from handlers.gateway.authorizenet.client import AuthorizeNet
-from handlers.gateway.authorizenet.gate import Gate, GateClosedError
-from handlers.gateway.authorizenet.settings import AuthorizeNetSettings
-from tests.contract.gateway_fixtures import CHARGE, FixedLease, asked_now, settings
-from tests.contract.raw_server import Behaviour, Connection, http, raw_server
-
-APPROVAL = (
-    b'\xef\xbb\xbf{"transactionResponse":{"responseCode":"1","authCode":"A1","transId":"60123456789",'
-    b'"accountNumber":"XXXX1111","accountType":"Visa","messages":[{"code":"1","description":"Approved."}]},'
-    b'"refId":"ABCDEFGHIJKLMNOPQRST","messages":{"resultCode":"Ok","message":[{"code":"I00001","text":"Ok."}]}}'
+from handlers.domain.verdicts import Approved, Unknown
+from tests.contract.gateway_fixtures import (
+    APPROVAL,
+    CHARGE,
+    approve,
+    client,
+    keep_silent,
+    send_once,
+    server_error,
+    settings,
 )
-
-
-@asynccontextmanager
-async def client(
-    config: AuthorizeNetSettings, lease: FixedLease | None = None
-) -> AsyncIterator[AuthorizeNet]:
-    """An adapter that is closed at the end."""
-    gateway = AuthorizeNet(config, lease=lease or FixedLease())
-    try:
-        yield gateway
-    finally:
-        await gateway.aclose()
-
-
-async def send_once(url: str, **changes: Any) -> Answer:
-    """What a charge sent to `url` comes to."""
-    async with client(settings(url, **changes)) as gateway:
-        return await gateway.send(CHARGE)
-
-
-async def approve(connection: Connection) -> None:
-    """A gateway that works, for as many requests as come."""
-    while True:
-        await connection.request()
-        await connection.say(http(APPROVAL))
+from tests.contract.raw_server import Behaviour, Connection, http, raw_server, turns
 
 
 async def reset_before_reading(connection: Connection) -> None:
@@ -77,12 +44,6 @@ async def reset_after_reading(connection: Connection) -> None:
 async def close_after_reading(connection: Connection) -> None:
     """Read it all, then close without a word."""
     await connection.request()
-
-
-async def keep_silent(connection: Connection) -> None:
-    """Read it all and never answer."""
-    await connection.request()
-    await connection.rest()
 
 
 async def trickle(connection: Connection) -> None:
@@ -132,12 +93,6 @@ async def bad_zip(connection: Connection) -> None:
     await connection.say(
         b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\nabcd"
     )
-
-
-async def server_error(connection: Connection) -> None:
-    """HTTP 500 with an approval inside, which must not be believed."""
-    await connection.request()
-    await connection.say(http(APPROVAL, status="500 Internal Server Error"))
 
 
 async def redirect(connection: Connection) -> None:
@@ -202,159 +157,6 @@ async def test_the_whole_call_ends_with_its_deadline() -> None:
     async with raw_server(trickle) as heard:
         answer = await send_once(heard.url)
     assert answer.latency_s < 0.9
-
-
-async def test_refused_is_unsent_and_tried_again() -> None:
-    """A refused connection is surely not sent; it is tried again within the bounds, then told as Unsent."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{unused.getsockname()[1]}/"
-        answer = await send_once(url, unsent_attempts=3)
-    assert isinstance(answer.verdict, Unsent)
-
-
-async def test_a_gateway_that_comes_back_is_reached_by_the_retry() -> None:
-    """What was refused first is sent once when the gateway listens again."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
-    requests = 0
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal requests
-        await reader.readuntil(b"\r\n\r\n")
-        requests += 1
-        writer.write(http(APPROVAL))
-        await writer.drain()
-        await reader.read()
-        writer.close()
-
-    config = settings(
-        f"http://127.0.0.1:{port}/",
-        unsent_attempts=50,
-        retry_first_wait_s=0.05,
-        retry_longest_wait_s=0.1,
-    )
-    async with client(config) as gateway:
-        sending = asyncio.create_task(gateway.send(CHARGE))
-        await asyncio.sleep(0.15)
-        server = await asyncio.start_server(serve, "127.0.0.1", port)
-        answer = await sending
-    server.close()
-    await asyncio.sleep(0.02)
-    assert isinstance(answer.verdict, Approved)
-    assert requests == 1
-
-
-async def test_a_name_that_does_not_resolve_is_unsent() -> None:
-    """DNS failure: nothing was sent."""
-    answer = await send_once("https://gateway.invalid/xml", total_deadline_s=2.0)
-    assert isinstance(answer.verdict, Unsent)
-
-
-def _tls(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("localhost").configure_cert(context)
-    return context
-
-
-def _pem(authority: trustme.CA, folder: Path) -> Path:
-    path = folder / "ca.pem"
-    authority.cert_pem.write_to_path(str(path))
-    return path
-
-
-async def test_the_right_authority_is_trusted(tmp_path: Path) -> None:
-    """The control: TLS with the authority that the settings name works."""
-    authority = trustme.CA()
-    async with raw_server(approve, tls=_tls(authority)) as heard:
-        answer = await send_once(heard.url, ca_file=_pem(authority, tmp_path), total_deadline_s=2.0)
-    assert isinstance(answer.verdict, Approved)
-
-
-async def test_a_wrong_authority_is_unsent(tmp_path: Path) -> None:
-    """A certificate of another authority: the handshake fails, not a byte of the request leaves."""
-    async with raw_server(approve, tls=_tls(trustme.CA())) as heard:
-        answer = await send_once(
-            heard.url, ca_file=_pem(trustme.CA(), tmp_path), total_deadline_s=2.0
-        )
-    assert isinstance(answer.verdict, Unsent)
-    assert heard.received == 0
-
-
-async def test_a_handshake_that_breaks_is_unsent(tmp_path: Path) -> None:
-    """A server that hangs up in the TLS handshake has not seen the request."""
-    ca_file = _pem(trustme.CA(), tmp_path)
-
-    async def hang_up(connection: Connection) -> None:
-        await connection.some(20)
-
-    async with raw_server(hang_up) as heard:
-        url = heard.url.replace("http://", "https://")
-        answer = await send_once(url, ca_file=ca_file)
-    assert isinstance(answer.verdict, Unsent)
-    assert heard.requests == 0
-
-
-async def test_a_handshake_that_never_ends_is_unsent(tmp_path: Path) -> None:
-    """A server that accepts and keeps silent in the handshake costs no more than the connect timeout."""
-    ca_file = _pem(trustme.CA(), tmp_path)
-
-    async with raw_server(Connection.rest) as heard:
-        url = heard.url.replace("http://", "https://")
-        answer = await send_once(url, ca_file=ca_file)
-    assert isinstance(answer.verdict, Unsent)
-    assert answer.latency_s < 0.6
-
-
-async def test_waiting_for_a_connection_past_the_deadline_is_unsent() -> None:
-    """A call that found no connection in the pool before its deadline was not sent; those before it are Unknown."""
-    async with raw_server(keep_silent) as heard:
-        config = settings(heard.url, in_flight=1, reads_in_flight=1)
-        async with client(config) as gateway:
-            answers = await asyncio.gather(
-                gateway.send(CHARGE), gateway.send(CHARGE), gateway.send(CHARGE)
-            )
-    kinds = sorted(type(answer.verdict).__name__ for answer in answers)
-    assert kinds == ["Unknown", "Unknown", "Unsent"]
-    assert heard.requests == 2
-
-
-async def test_a_short_lease_lets_not_a_byte_leave() -> None:
-    """Where the lease does not outlive the call: Unsent, not tried again, zero bytes at the server."""
-    async with raw_server(approve) as heard:
-        config = settings(heard.url, unsent_attempts=5)
-        async with client(config, FixedLease(left_s=0.55)) as gateway:
-            answer = await gateway.send(CHARGE)
-        await asyncio.sleep(0.02)
-    assert isinstance(answer.verdict, Unsent)
-    assert "lease" in answer.verdict.why
-    assert heard.received == 0
-    assert heard.connections == 1
-
-
-async def test_a_lease_that_ends_on_a_kept_connection_lets_not_a_byte_leave() -> None:
-    """The gate is asked for each call, also where the connection is open already."""
-    lease = FixedLease()
-    async with raw_server(approve) as heard, client(settings(heard.url), lease) as gateway:
-        await gateway.send(CHARGE)
-        before = heard.received
-        lease.left_s = -1.0
-        answer = await gateway.send(CHARGE)
-        await asyncio.sleep(0.02)
-    assert isinstance(answer.verdict, Unsent)
-    assert before == heard.received
-
-
-async def test_questions_need_no_lease() -> None:
-    """A question moves no money: it passes under any lease."""
-    async with (
-        raw_server(approve) as heard,
-        client(settings(heard.url), FixedLease(left_s=-1.0)) as gateway,
-    ):
-        finding = await gateway.find(asked_now())
-    assert isinstance(finding, NotSeen)
-    assert heard.requests == 1
 
 
 async def test_connections_are_used_again() -> None:
@@ -429,16 +231,6 @@ async def test_cancellation_goes_through() -> None:
     assert heard.requests == 1
 
 
-async def test_a_closed_adapter_sends_nothing() -> None:
-    """After `aclose` a charge is Unsent."""
-    async with raw_server(approve) as heard:
-        async with client(settings(heard.url)) as gateway:
-            await gateway.send(CHARGE)
-        answer = await gateway.send(CHARGE)
-    assert isinstance(answer.verdict, Unsent)
-    assert heard.requests == 1
-
-
 async def test_no_error_shows_what_was_sent() -> None:
     """Neither verdict nor evidence of a failed call holds a credential or the token."""
 
@@ -451,86 +243,3 @@ async def test_no_error_shows_what_was_sent() -> None:
     for secret in ("5KP3u95bQpv", "346HZ32z3fP4hTG2", "eyJjb2RlIjoi"):
         assert secret not in repr(answer)
     assert isinstance(answer.verdict, Unknown)
-
-
-def takes_calls(gateway: AuthorizeNet) -> bool:
-    """What intake asks (a call, so that the type checker does not remember the answer)."""
-    return gateway.available
-
-
-async def test_the_breaker_turns_calls_away_and_lets_one_try() -> None:
-    """After so many failures in a row slots are refused at once; later one call tries, and success closes it."""
-    working = False
-
-    async def sometimes(connection: Connection) -> None:
-        while True:
-            await connection.request()
-            status = "200 OK" if working else "503 Service Unavailable"
-            await connection.say(http(APPROVAL, status=status))
-
-    async with raw_server(sometimes) as heard:
-        config = settings(heard.url, breaker_after=3, breaker_first_open_s=0.1)
-        async with client(config) as gateway:
-            for _ in range(3):
-                assert takes_calls(gateway)
-                async with gateway.slot():
-                    await gateway.send(CHARGE)
-            assert not takes_calls(gateway)
-            with pytest.raises(Unavailable, match="gateway"):
-                async with gateway.slot():
-                    pytest.fail("the breaker is open")
-            working = True
-            await asyncio.sleep(0.12)
-            async with gateway.slot():
-                assert not takes_calls(gateway)
-                with pytest.raises(Unavailable):
-                    async with gateway.slot():
-                        pytest.fail("one is trying already")
-                await gateway.send(CHARGE)
-            assert takes_calls(gateway)
-    assert heard.requests == 4
-
-
-async def test_a_try_that_never_sent_leaves_the_try_to_the_next() -> None:
-    """A slot that was taken half open and given back unused does not lock the breaker."""
-    async with raw_server(server_error) as heard:
-        config = settings(heard.url, breaker_after=1, breaker_first_open_s=0.05)
-        async with client(config) as gateway:
-            async with gateway.slot():
-                await gateway.send(CHARGE)
-            await asyncio.sleep(0.06)
-            async with gateway.slot():
-                pass
-            assert takes_calls(gateway)
-
-
-def test_the_gate_lets_a_call_pass_once() -> None:
-    """A second pass of the same call is refused, whoever tries it."""
-    gate = Gate(FixedLease(), margin_s=1.0)
-    with gate.call(guarded=True, deadline_s=60.0) as call:
-        gate.let_pass(call)
-        with pytest.raises(GateClosedError, match="before"):
-            gate.let_pass(call)
-    assert call.sent
-
-
-def test_the_gate_lets_nothing_pass_that_no_call_stands_for() -> None:
-    """A request from elsewhere over our connections is refused."""
-    with pytest.raises(GateClosedError):
-        Gate(FixedLease(), margin_s=1.0).let_pass(None)
-
-
-@pytest.mark.parametrize(("elapsed_s", "lease_s"), [(0.0, 61.0), (30.0, 31.0), (61.0, 3600.0)])
-def test_the_gate_measures_what_is_left_of_the_deadline(elapsed_s: float, lease_s: float) -> None:
-    """The lease must exceed the rest of the deadline plus the margin; a deadline that slept away is refused."""
-    now_s = 0.0
-    gate = Gate(lease := FixedLease(lease_s), margin_s=1.0, clock_s=lambda: now_s)
-    with gate.call(guarded=True, deadline_s=60.0) as call:
-        now_s = elapsed_s
-        with pytest.raises(GateClosedError):
-            gate.let_pass(call)
-        assert not call.sent
-        if elapsed_s < 60.0:
-            lease.left_s = lease_s + 0.1
-            gate.let_pass(call)
-            assert call.sent

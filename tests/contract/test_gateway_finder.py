@@ -95,6 +95,7 @@ async def scripted(
 async def found_in(
     pages: list[Json],
     details: dict[str, Json] | None = None,
+    *,
     question: Question | None = None,
     **changes: Any,
 ) -> Finding:
@@ -252,7 +253,7 @@ STANDINGS = {
 async def test_every_status_reads_as_the_table_says(status: str) -> None:
     """A status in the table is what the table says, any other proves nothing."""
     question = asked_now(transaction_id="60000000001")
-    finding = await found_in([], details_of(detailed(status=status)), question)
+    finding = await found_in([], details_of(detailed(status=status)), question=question)
     standing = STATUSES.get(status)
     expected = STANDINGS.get(standing) if standing else None
     if expected is None:
@@ -270,7 +271,7 @@ async def test_a_declined_row_carries_its_reason() -> None:
     question = asked_now(transaction_id="60000000001")
     for status in ("declined", "generalError"):
         told = detailed(status=status, responseCode=2, responseReasonCode=4)
-        finding = await found_in([], details_of(told), question)
+        finding = await found_in([], details_of(told), question=question)
         assert isinstance(finding, Found)
         assert isinstance(finding.verdict, Declined)
         assert ("4", Advice.HARD) == (finding.verdict.reason.code, finding.verdict.reason.advice)
@@ -289,7 +290,7 @@ async def test_the_amount_is_what_the_gateway_says(
 ) -> None:
     """What was captured counts, else what was authorised, exactly, as number or text."""
     question = asked_now(transaction_id="60000000001")
-    finding = await found_in([], details_of(detailed(**changes)), question)
+    finding = await found_in([], details_of(detailed(**changes)), question=question)
     assert isinstance(finding, Found)
     assert isinstance(finding.verdict, Approved)
     assert amount_minor == finding.verdict.amount_minor
@@ -310,7 +311,7 @@ async def test_details_that_cannot_be_ours_prove_nothing(changes: dict[str, Any]
     """No readable amount, an unknown currency, another invoice number: not found, and not absent either."""
     question = asked_now(transaction_id="60000000001")
     told = {"60000000001": detailed(**changes)}
-    finding = await found_in([], told, question)
+    finding = await found_in([], told, question=question)
     assert isinstance(finding, NotSeen)
     assert not finding.complete
 
@@ -319,12 +320,12 @@ async def test_the_currency_is_told_where_the_gateway_gives_it() -> None:
     """A currency in the details is passed on, so that the difference is seen; yen have no decimals."""
     question = asked_now(transaction_id="60000000001", money=Money(500, "JPY"))
     told = detailed(authAmount=500, settleAmount=500)
-    finding = await found_in([], details_of(told), question)
+    finding = await found_in([], details_of(told), question=question)
     assert isinstance(finding, Found)
     assert isinstance(finding.verdict, Approved)
     assert (500, None) == (finding.verdict.amount_minor, finding.verdict.currency)
     told = detailed(currencyCode="EUR")
-    finding = await found_in([], details_of(told), question)
+    finding = await found_in([], details_of(told), question=question)
     assert isinstance(finding, Found)
     assert isinstance(finding.verdict, Approved)
     assert (1234, "EUR") == (finding.verdict.amount_minor, finding.verdict.currency)

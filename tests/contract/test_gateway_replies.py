@@ -80,7 +80,7 @@ def judged_with_evidence(
     reply: dict[str, Any] = {"refId": CHARGE.reference, "messages": messages or OK} | root
     if told is not None:
         reply["transactionResponse"] = told
-    return charge_verdict(BOM + json.dumps(reply).encode(), CHARGE, SCRUBBER)
+    return charge_verdict(BOM + json.dumps(reply).encode(), CHARGE, scrubber=SCRUBBER)
 
 
 # Every reason and message code of the vendor's list, written out a second time, by what it comes to for a charge.
@@ -185,7 +185,7 @@ def test_an_authorisation_is_not_captured() -> None:
     """An approval of an authorisation reserves; off a stored profile the method says so."""
     charge = replace(CHARGE, mode=Mode.AUTHORISE, means=StoredProfile("1", "2"))
     body = json.dumps({"messages": OK, "transactionResponse": approval()}).encode()
-    verdict, _ = charge_verdict(body, charge, SCRUBBER)
+    verdict, _ = charge_verdict(body, charge, scrubber=SCRUBBER)
     assert isinstance(verdict, Approved)
     assert not verdict.captured
     assert verdict.method.kind == "stored_profile"
@@ -360,7 +360,7 @@ def test_lists_come_in_many_shapes(errors: object) -> None:
 def test_the_envelope_comes_in_many_shapes(root: dict[str, Any]) -> None:
     """Messages nested, bare, single, or below a root named after the reply."""
     for mark in (b"", BOM):
-        verdict, _ = charge_verdict(mark + json.dumps(root).encode(), CHARGE, SCRUBBER)
+        verdict, _ = charge_verdict(mark + json.dumps(root).encode(), CHARGE, scrubber=SCRUBBER)
         assert isinstance(verdict, Declined)
         assert ("E00007", Advice.FIX) == (verdict.reason.code, verdict.reason.advice)
 
@@ -383,7 +383,7 @@ def test_the_envelope_comes_in_many_shapes(root: dict[str, Any]) -> None:
 )
 def test_what_cannot_be_read_is_unknown(body: bytes) -> None:
     """No body, half a body, another format: Unknown, and the evidence holds nothing of it."""
-    verdict, evidence = charge_verdict(body, CHARGE, SCRUBBER)
+    verdict, evidence = charge_verdict(body, CHARGE, scrubber=SCRUBBER)
     assert isinstance(verdict, Unknown)
     assert set(evidence) <= {"unreadable_bytes", "result", "messages", "transaction"}
 

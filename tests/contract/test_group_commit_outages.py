@@ -81,7 +81,7 @@ async def charge(desk: Desk, name: str) -> None:
     )
 
 
-def books(stage: JournalStage, desk: Desk, charges: int) -> None:
+def books(stage: JournalStage, desk: Desk, *, charges: int) -> None:
     """Nothing lost, nothing doubled, and what was handed on is what is there, in the order of its numbers."""
     by_stage = stage.sql("SELECT stage, count(*) FROM operation GROUP BY stage")
     assert [("concluded", charges)] == [tuple(row) for row in by_stage]
@@ -121,7 +121,7 @@ async def test_killed_connections_lose_and_double_nothing(stage: JournalStage, d
         done.set()
         await killer
     assert killed >= 1
-    books(stage, desk, 48)
+    books(stage, desk, charges=48)
 
 
 @pytest.mark.parametrize("loss", list(Loss))
@@ -139,7 +139,7 @@ async def test_a_lost_commit_is_told_apart(stage: JournalStage, loss: Loss) -> N
                 proxy.lose(loss)
                 await charge(desk, f"lost {number}")
             await charge(desk, "after")
-            books(stage, desk, 6)
+            books(stage, desk, charges=6)
             assert 4 == proxy.lost
             commits = stage.one("SELECT commits FROM session")
             assert 4 * 6 == commits
@@ -163,7 +163,7 @@ async def test_it_goes_on_by_itself_when_the_server_is_back(
     await asyncio.wait_for(asyncio.gather(*waiting), WAITS_S)
     assert available(desk)
     stage.engine.dispose()
-    books(stage, desk, 6)
+    books(stage, desk, charges=6)
 
 
 @pytest.mark.parametrize("code", ["53100", "57P03", "25006"])
@@ -186,7 +186,7 @@ async def test_a_database_that_cannot_write_is_away(
     finally:
         stage.sql("DROP FUNCTION cannot CASCADE")
     await asyncio.wait_for(waiting, WAITS_S)
-    books(stage, desk, 1)
+    books(stage, desk, charges=1)
 
 
 def test_a_lease_that_ends_while_the_database_is_away_ends_the_session(stage: JournalStage) -> None:

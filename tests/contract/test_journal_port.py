@@ -112,7 +112,7 @@ class DoubleSubject:
 class RealSubject:
     """The journal on PostgreSQL."""
 
-    def __init__(self, stage: JournalStage, desk: Desk, stack: ExitStack) -> None:
+    def __init__(self, stage: JournalStage, desk: Desk, *, stack: ExitStack) -> None:
         self._stage = stage
         self._desk = desk
         self._stack = stack
@@ -187,7 +187,7 @@ async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     stage.clear()
     with ExitStack() as stack:
         desk = stack.enter_context(working(stage))
-        yield RealSubject(stage, desk, stack)
+        yield RealSubject(stage, desk, stack=stack)
 
 
 def learnt(of: Operation, state: PaymentState = PaymentState.DECLINED) -> Payment:

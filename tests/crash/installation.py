@@ -98,6 +98,17 @@ class Installation:
         wanted = len(self.published) if admitted is None else admitted
         return wait_for_rest(self.stage, admitted=wanted, within_s=within_s)
 
+    def settles(self, *, admitted: int | None = None) -> bool:
+        """Wait until it rests and the gateway has left nothing undecided; what is held is: a person will decide it."""
+
+        def decided() -> bool:
+            entries = self.entries().values()
+            return all(it.stage == "concluded" or it.state == "held" for it in entries)
+
+        return wait_until(
+            lambda: self.rests(admitted=admitted) and decided(), within_s=RESTS_WITHIN_S
+        )
+
     def books(self, *, time_lost: bool = False) -> Verdict:
         """The books compared."""
         return audit(self.stage, published=self.published, name=self.name, time_lost=time_lost)

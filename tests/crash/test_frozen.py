@@ -37,19 +37,19 @@ def wakes_harmlessly(
     installation: Installation, sleeper: KeptProcess, other: KeptProcess, wake: Callable[[], None]
 ) -> None:
     """After the other one has done everything, waking the sleeper changes nothing; it begins anew and works."""
-    assert installation.rests()
+    assert installation.settles()
     before = everything(installation)
     assert [] == before[3]
     wake()
     assert wait_until(lambda: '"the session is over"' in installation.logs(sleeper))
     assert wait_until(lambda: sessions_started(installation, sleeper) > 1)
     assert sleeper.alive
-    assert installation.rests()
+    assert installation.settles()
     assert before == everything(installation)
     # It is in the group again, as a new session: alone it does all that comes.
     other.stop()
     installation.publish(COUNT // 2)
-    assert installation.rests()
+    assert installation.settles()
     verdict = installation.books()
     assert [] == verdict.differences
     assert verdict.charged == installation.charge_calls()

@@ -36,7 +36,7 @@ def test_one_leaves_and_comes_back(base: Stage, protocol: str) -> None:
                 leaver.start()
                 assert wait_until(lambda: assigned(installation, name) > before)  # noqa: B023 - asked at once
                 time.sleep(4 * EVERY_S)
-        assert installation.rests()
+        assert installation.settles()
         verdict = installation.books()
         assert [] == verdict.differences
         assert [] == verdict.waiting

@@ -54,7 +54,7 @@ def test_put_back_in_time(base: Stage, tmp_path: Path, workers_live: bool) -> No
                 for worker in workers:
                     worker.start()
             time.sleep(2)
-        assert installation.rests()
+        assert installation.settles()
         verdict = installation.books(time_lost=True)
         assert [] == verdict.differences
         assert [] == verdict.waiting

@@ -42,7 +42,7 @@ def insist_died(installation: Installation, worker: KeptProcess, place: str) -> 
 
 def insist_books_are_equal(installation: Installation) -> list[str]:
     """All is at rest, equal, and each charge was sent once at most; the ids of the payments that were not charged."""
-    assert installation.rests()
+    assert installation.settles()
     verdict = installation.books()
     assert [] == verdict.differences
     assert [] == verdict.waiting

@@ -98,7 +98,7 @@ def create_topic(broker: Broker, name: str) -> None:
     admin.create_topics([NewTopic(name, 1, 1)])[name].result(SETTLES_WITHIN_S)
 
 
-def write(broker: Broker, topic: str, value: bytes) -> None:
+def write(broker: Broker, topic: str, *, value: bytes) -> None:
     """Produce one record and see it acknowledged."""
     failures: list[object] = []
     producer = Producer({"bootstrap.servers": broker.bootstrap, "acks": "all", **QUIET})
@@ -121,14 +121,14 @@ def read(broker: Broker, topic: str) -> bytes | None:
 def test_a_broker_that_is_ready_takes_topics_and_records(kafka: Broker) -> None:
     """When start() returns, a client that does not retry is served."""
     create_topic(kafka, "ready")
-    write(kafka, "ready", b"bread")
+    write(kafka, "ready", value=b"bread")
     assert b"bread" == read(kafka, "ready")
 
 
 def test_a_killed_broker_is_found_dead_and_comes_back_with_its_records(kafka: Broker) -> None:
     """SIGKILL loses nothing that was acknowledged; port and data stay the same."""
     create_topic(kafka, "killed")
-    write(kafka, "killed", b"cheese")
+    write(kafka, "killed", value=b"cheese")
     before = kafka.pid
     kafka.kill()
     assert kafka.alive is False
@@ -148,7 +148,7 @@ def test_a_frozen_broker_is_silent_and_goes_on_when_thawed(kafka: Broker) -> Non
     finally:
         kafka.thaw()
     create_topic(kafka, "thawed")
-    write(kafka, "thawed", b"milk")
+    write(kafka, "thawed", value=b"milk")
     assert b"milk" == read(kafka, "thawed")
 
 

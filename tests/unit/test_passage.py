@@ -362,13 +362,14 @@ async def test_a_question_without_an_account_waits(world: World, stage: Stage) -
     assert Done() == await world.again(of.operation_id)
 
 
-async def test_a_suspect_without_an_account_is_refused(world: World) -> None:
-    """Nobody can be asked, and nothing will be sent: it is planned, and the plan refuses it."""
+async def test_a_suspect_without_an_account_waits(world: World) -> None:
+    """Its account may have been taken out of the settings after it was charged: nobody refuses it unasked."""
     of = staged(world, Stage.ADMITTED, suspect=True, of=command(money=Money(5, "EUR")))
     assert isinstance(await world.carry(of), Parked)
-    world.pass_due(of.operation_id)
-    assert Done() == await world.again(of.operation_id)
-    assert PaymentState.REFUSED is world.payment(of.operation_id).state
+    for _ in range(3):
+        world.pass_due(of.operation_id)
+        assert isinstance(await world.again(of.operation_id), Parked)
+    assert PaymentState.REQUESTED is world.payment(of.operation_id).state
     assert [] == world.gateway.sent
 
 

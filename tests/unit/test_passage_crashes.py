@@ -72,11 +72,11 @@ async def play(story: Story, cuts: list[int]) -> World:
             assert final != (later.due_at is not None), "what is not final has a due time"
             world.pass_due(of.operation_id)
         world.records.down = rounds < story.down_for
-    check(world, of.operation_id, story)
+    check(world, of.operation_id, story=story)
     return world
 
 
-def check(world: World, operation_id: str, story: Story) -> None:
+def check(world: World, operation_id: str, *, story: Story) -> None:
     """The promises that no power cut may break."""
     gateway, row = world.gateway, world.row(operation_id)
     payment = row.operation.payment

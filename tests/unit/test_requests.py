@@ -210,7 +210,7 @@ def test_encoding_and_decoding_a_charge_is_cheap() -> None:
 
     def once() -> None:
         encode(charge_request(CHARGE, ACCOUNT))
-        charge_verdict(reply, CHARGE, scrubber)
+        charge_verdict(reply, CHARGE, scrubber=scrubber)
 
     assert min(timeit.repeat(once, number=100, repeat=5)) / 100 < 0.001
 

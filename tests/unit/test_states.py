@@ -25,7 +25,8 @@ def _news(fact: Fact, amount_minor: int = 1000) -> News:
     return News(
         fact,
         REASON,
-        amount_minor=amount_minor,
+        authorised_minor=amount_minor if fact in {F.RESERVED, F.TAKEN, F.CONTRADICTED} else 0,
+        captured_minor=amount_minor if fact is F.TAKEN else 0,
         transaction_id="42",
         method=Method("card", "Visa", "1111"),
     )

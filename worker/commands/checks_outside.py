@@ -190,7 +190,7 @@ async def _ask_gateway(settings: Settings) -> str:
         metrics=Metrics(),
     )
     try:
-        return await gateway.probe(wiring.ACCOUNT)
+        return await gateway.probe(wiring.account_name(settings))
     finally:
         await gateway.aclose()
 

@@ -103,8 +103,8 @@ class Director:
 
     def perform(self) -> bool:
         """Play from the first order to rest. Raises StageError where a part died that was not to die."""
-        self._stage.gateway("PUT", "/plan", {"latency": story.CALM})
-        self._stage.gateway("POST", "/script", {"rules": list(self._story.rules)})
+        self._stage.gateway("PUT", "/plan", body={"latency": story.CALM})
+        self._stage.gateway("POST", "/script", body={"rules": list(self._story.rules)})
         self._screen.open(self._scene)
         self._screen.say(f"the shop opens: {self._story.payments} payments will come")
         self._opened = time.monotonic()
@@ -141,7 +141,7 @@ class Director:
     def _rush(self, now_s: float) -> bool:
         if now_s < story.RUSH_AT_S - 0.2:
             return False
-        self._stage.gateway("PUT", "/plan", {"latency": story.SLOW})
+        self._stage.gateway("PUT", "/plan", body={"latency": story.SLOW})
         self._screen.say("rush hour: orders pour in, and the gateway becomes slow")
         return True
 
@@ -161,7 +161,7 @@ class Director:
     def _calm_down(self, now_s: float) -> bool:
         if now_s < story.RUSH_AT_S + 2.5:
             return False
-        self._stage.gateway("PUT", "/plan", {"latency": story.CALM})
+        self._stage.gateway("PUT", "/plan", body={"latency": story.CALM})
         return True
 
     def _take_over(self, _now_s: float) -> bool:
@@ -185,7 +185,7 @@ class Director:
         number = int(payment_id.rpartition("-")[2])
         for row in self._stage.ledger():
             if row["description"].endswith(f" {number}") and row["status"].startswith("FDS"):
-                self._stage.gateway("POST", f"/held/{row['transId']}", {"action": "approve"})
+                self._stage.gateway("POST", f"/held/{row['transId']}", body={"action": "approve"})
                 return True
         return False
 

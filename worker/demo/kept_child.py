@@ -20,7 +20,7 @@ _CAPABILITY_VERSION = 0x20080522
 _OVERRIDE_MODES = (1, 2)  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
 
 
-def _become(user: int, group: int, libc: ctypes.CDLL) -> None:
+def _become(user: int, group: int, *, libc: ctypes.CDLL) -> None:
     """Drop root but keep the two capabilities on files; a container that forbids them goes on without."""
     linux = sys.platform == "linux"
     if linux:
@@ -43,7 +43,7 @@ def main() -> None:
     program = sys.argv[5:]
     libc = ctypes.CDLL(None)
     if user >= 0:
-        _become(user, group, libc)
+        _become(user, group, libc=libc)
     # After the change of user, which would clear it.
     if sys.platform == "linux":
         libc.prctl(_SET_DEATH_SIGNAL, signal_number, 0, 0, 0)

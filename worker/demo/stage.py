@@ -125,13 +125,13 @@ class Stage:
 
     def gateway(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """Talk to the simulator's control port."""
-        return _control(self.gateway_control, method, path, body)
+        return _control(self.gateway_control, method, path=path, body=body)
 
     def db_service_faults(
         self, method: str, path: str, body: Mapping[str, Any] | None = None
     ) -> Any:
         """Talk to the db-service's fault port."""
-        return _control(self.db_service_control, method, path, body)
+        return _control(self.db_service_control, method, path=path, body=body)
 
     def ledger(self) -> list[dict[str, Any]]:
         """Everything that the gateway really recorded."""
@@ -200,7 +200,7 @@ def _start(
         journal_url, db_url = postgres.database("journal"), postgres.database("shop")
         say(f"PostgreSQL answers at 127.0.0.1:{urlsplit(journal_url).port}")
     files = _secret_files(folder)
-    db_service, service = _db_service(stack, folder, db_url, files)
+    db_service, service = _db_service(stack, folder, url=db_url, files=files)
     say(f"db-service answers at {service['url']}")
     simulator, gateway = _simulator(stack, folder, files, seed)
     say(f"Authorize.Net simulator answers at {gateway['url']}")
@@ -274,7 +274,7 @@ def _secret_files(folder: Path) -> dict[str, Path]:
 
 
 def _db_service(
-    stack: ExitStack, folder: Path, url: str, files: Mapping[str, Path]
+    stack: ExitStack, folder: Path, *, url: str, files: Mapping[str, Path]
 ) -> tuple[KeptProcess, dict[str, str]]:
     ready = folder / "db-service.ready"
     kept = KeptProcess(
@@ -320,7 +320,7 @@ def _is_ready(state: Path) -> bool:
         return False
 
 
-def _control(url: str, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
+def _control(url: str, method: str, *, path: str, body: Mapping[str, Any] | None) -> Any:
     answer = httpx.request(method, f"{url}{path}", json=body, timeout=30, trust_env=False)
     if answer.is_error:
         raise StageError(f"{method} {path}: {answer.status_code} {answer.text[:300]}")

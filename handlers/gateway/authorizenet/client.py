@@ -97,7 +97,7 @@ class AuthorizeNet:
             return Answer(Unsent(f"no credentials for merchant account {intent.merchant_account}"))
         body = encode(charge_request(intent, account))
         result = await self._send(body)
-        answer = _answer(result, intent, _scrubber(account, intent))
+        answer = _answer(result, intent, scrubber=_scrubber(account, intent))
         self._hear(result, answer)
         self._observe(
             "charge", verdict=type(answer.verdict).__name__.lower(), latency_s=answer.latency_s
@@ -207,10 +207,10 @@ def _is_busy(answer: Answer) -> bool:
     return isinstance(answer.verdict, Unknown) and answer.verdict.reason.code in _BUSY_CODES
 
 
-def _answer(result: Result, intent: Charge, scrubber: Scrubber) -> Answer:
+def _answer(result: Result, intent: Charge, *, scrubber: Scrubber) -> Answer:
     match result:
         case Heard(body, latency_s):
-            verdict, evidence = charge_verdict(body, intent, scrubber)
+            verdict, evidence = charge_verdict(body, intent, scrubber=scrubber)
             return Answer(verdict, evidence, latency_s)
         case NotSent(why=why, latency_s=latency_s):
             return Answer(Unsent(why), latency_s=latency_s)

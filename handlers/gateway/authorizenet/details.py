@@ -106,7 +106,7 @@ def details_evidence(told: Json, scrubber: Scrubber) -> Evidence:
     return kept
 
 
-def read_details(told: Json, question: Question, scrubber: Scrubber) -> Reading:
+def read_details(told: Json, question: Question, *, scrubber: Scrubber) -> Reading:
     """What the transaction `told` is today, seen from `question`."""
     transaction_id = real_id(told.get("transId"))
     invoice = text(section(told.get("order")).get("invoiceNumber"))

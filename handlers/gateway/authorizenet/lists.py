@@ -112,14 +112,14 @@ class _Scan:
 async def find(question: Question, desk: Desk) -> Finding:
     """What became of the charge that `question` asks for."""
     if question.transaction_id:
-        return await _details(question, desk, (question.transaction_id,))
+        return await _details(question, desk, candidates=(question.transaction_id,))
     now = datetime.now(UTC)
     scan = await _scan(question, desk)
     if isinstance(scan, Trouble):
         return NotSeen(complete=False, why=scan.why)
     evidence = {"rows": len(scan.seen), "total": ", ".join(sorted(scan.totals))}
     if scan.matches:
-        return await _details(question, desk, tuple(scan.matches))
+        return await _details(question, desk, candidates=tuple(scan.matches))
     gap = scan.gap() or _settled_since(question.since, now=now, cut_off=desk.cut_off)
     if gap:
         return NotSeen(
@@ -165,7 +165,7 @@ def _moment(value: object) -> datetime | None:
 _RANK: Final = (Approved, Held, Declined)  # of several rows the one that may have cost money counts
 
 
-async def _details(question: Question, desk: Desk, candidates: tuple[str, ...]) -> Finding:
+async def _details(question: Question, desk: Desk, *, candidates: tuple[str, ...]) -> Finding:
     found: list[tuple[Approved | Declined | Held, Evidence]] = []
     unclear: list[str] = []
     evidence: Evidence = NO_EVIDENCE
@@ -180,7 +180,7 @@ async def _details(question: Question, desk: Desk, candidates: tuple[str, ...]) 
             continue
         told = transaction(reply)
         evidence = details_evidence(told, desk.scrubber)
-        reading = read_details(told, question, desk.scrubber)
+        reading = read_details(told, question, scrubber=desk.scrubber)
         if isinstance(reading, Unclear):
             unclear.append(reading.why)
         else:

@@ -72,17 +72,17 @@ def _in_order(kind: str, members: Mapping[str, object]) -> Members:
     return {name: members[name] for name in order if members.get(name)}
 
 
-def _cut(kind: str, name: str, text: str) -> str:
+def _cut(kind: str, name: str, *, text: str) -> str:
     limit = ELEMENTS[kind][name]
     return text if limit is None else text[:limit]
 
 
-def _fits(kind: str, name: str, key: str) -> bool:
+def _fits(kind: str, name: str, *, key: str) -> bool:
     limit = ELEMENTS[kind][name]
     return limit is None or len(key) <= limit
 
 
-def _request(kind: str, account: Account, members: Members) -> Members:
+def _request(kind: str, account: Account, *, members: Members) -> Members:
     authentication = _in_order(
         "merchantAuthenticationType",
         {"name": account.login, "transactionKey": account.transaction_key},
@@ -92,7 +92,7 @@ def _request(kind: str, account: Account, members: Members) -> Members:
 
 def charge_request(charge: Charge, account: Account) -> Members:
     """The createTransactionRequest of `charge`."""
-    return _request("createTransactionRequest", account, _charge_members(charge))
+    return _request("createTransactionRequest", account, members=_charge_members(charge))
 
 
 def frozen_charge(charge: Charge) -> Evidence:
@@ -106,8 +106,10 @@ def frozen_charge(charge: Charge) -> Evidence:
 
 
 def _charge_members(charge: Charge) -> Members:
-    assert _fits("createTransactionRequest", "refId", charge.reference), "references fit the refId"
-    assert _fits("orderType", "invoiceNumber", charge.invoice_number), "invoice numbers fit"
+    assert _fits("createTransactionRequest", "refId", key=charge.reference), (
+        "references fit the refId"
+    )
+    assert _fits("orderType", "invoiceNumber", key=charge.invoice_number), "invoice numbers fit"
     members: Members = {
         "transactionType": _TYPES[charge.mode],
         "amount": charge.money.decimal_text(),
@@ -116,7 +118,7 @@ def _charge_members(charge: Charge) -> Members:
             "orderType",
             {
                 "invoiceNumber": charge.invoice_number,
-                "description": _cut("orderType", "description", charge.description),
+                "description": _cut("orderType", "description", text=charge.description),
             },
         ),
         "lineItems": _lines(charge.lines, charge.money.currency),
@@ -144,7 +146,7 @@ def _customer(user_id: str, email: str) -> Members:
     members = {
         name: key
         for name, key in (("id", user_id), ("email", email))
-        if _fits("customerDataType", name, key)
+        if _fits("customerDataType", name, key=key)
     }
     return _in_order("customerDataType", members)
 
@@ -152,7 +154,8 @@ def _customer(user_id: str, email: str) -> Members:
 def _bill_to(billing: Address) -> Members:
     kind = "customerAddressType"
     members = {
-        name: _cut(kind, name, getattr(billing, ours)).strip() for name, ours in _ADDRESS.items()
+        name: _cut(kind, name, text=getattr(billing, ours)).strip()
+        for name, ours in _ADDRESS.items()
     }
     return _in_order(kind, members)
 
@@ -166,14 +169,14 @@ def _ip(text: str) -> str:
 
 def _lines(lines: tuple[Line, ...], currency: str) -> Members:
     kind = "lineItemType"
-    if len(lines) > _MAX_LINES or not all(_fits(kind, "itemId", line.sku) for line in lines):
+    if len(lines) > _MAX_LINES or not all(_fits(kind, "itemId", key=line.sku) for line in lines):
         return {}
     items = [
         _in_order(
             kind,
             {
                 "itemId": line.sku,
-                "name": _cut(kind, "name", line.name or line.sku),
+                "name": _cut(kind, "name", text=line.name or line.sku),
                 "quantity": str(line.quantity),
                 "unitPrice": Money(line.unit_minor, currency).decimal_text(),
             },
@@ -185,7 +188,7 @@ def _lines(lines: tuple[Line, ...], currency: str) -> Members:
 
 def details_request(transaction_id: str, account: Account) -> Members:
     """The getTransactionDetailsRequest of one transaction."""
-    return _request("getTransactionDetailsRequest", account, {"transId": transaction_id})
+    return _request("getTransactionDetailsRequest", account, members={"transId": transaction_id})
 
 
 def unsettled_request(page: int, account: Account) -> Members:
@@ -195,7 +198,7 @@ def unsettled_request(page: int, account: Account) -> Members:
     return _request(
         "getUnsettledTransactionListRequest",
         account,
-        {
+        members={
             "sorting": _in_order("TransactionListSorting", sorting),
             "paging": _in_order("Paging", paging),
         },
@@ -204,4 +207,4 @@ def unsettled_request(page: int, account: Account) -> Members:
 
 def probe_request(account: Account) -> Members:
     """The authenticateTestRequest, which asks whether the credentials are good."""
-    return _request("authenticateTestRequest", account, {})
+    return _request("authenticateTestRequest", account, members={})

@@ -19,7 +19,7 @@ _SANDBOX_HOSTS: Final = frozenset({"apitest.authorize.net"})
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
-def _sized(name: str, value: Secret, longest: int | None) -> None:
+def _sized(name: str, value: Secret, *, longest: int | None) -> None:
     assert longest is not None, f"the contract limits {name}"
     if not 1 <= len(value.reveal()) <= longest:
         raise InvalidValueError(
@@ -36,8 +36,8 @@ class Account:
 
     def __post_init__(self) -> None:
         limits = ELEMENTS["merchantAuthenticationType"]
-        _sized("gateway.login", self.login, limits["name"])
-        _sized("gateway.transaction_key", self.transaction_key, limits["transactionKey"])
+        _sized("gateway.login", self.login, longest=limits["name"])
+        _sized("gateway.transaction_key", self.transaction_key, longest=limits["transactionKey"])
 
 
 @dataclass(frozen=True, slots=True)

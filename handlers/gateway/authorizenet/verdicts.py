@@ -49,7 +49,7 @@ _DONE_BEFORE: Final = frozenset(
 )  # these come with transaction id 0 in profile replies
 
 
-def charge_verdict(body: bytes, charge: Charge, scrubber: Scrubber) -> tuple[Verdict, Evidence]:
+def charge_verdict(body: bytes, charge: Charge, *, scrubber: Scrubber) -> tuple[Verdict, Evidence]:
     """What `body` says of `charge`. Anything that is not readable and definite is Unknown."""
     try:
         reply = read_reply(body, scrubber)

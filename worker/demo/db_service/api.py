@@ -72,7 +72,7 @@ class OutcomeRoutes:
 
     async def read(self, request: Request) -> Response:
         """One document."""
-        return await _read(request, self._database, self._kind.current)
+        return await _read(request, self._database, table=self._kind.current)
 
     async def read_history(self, request: Request) -> Response:
         """The versions that were applied."""
@@ -84,7 +84,7 @@ class OutcomeRoutes:
     async def write(self, request: Request) -> Response:
         """One versioned write."""
         outcome: Outcome = self._kind.read(await _body(request))
-        _check_key(request, outcome, self._kind.id_field)
+        _check_key(request, outcome, id_field=self._kind.id_field)
         [ruling] = await self._database.write(partial(writing.record, outcomes=[outcome]))
         self._counters.count_rulings([ruling])
         if ruling.problem is not None:
@@ -111,13 +111,13 @@ class SeededRoutes:
 
     async def read(self, request: Request) -> Response:
         """One document."""
-        return await _read(request, self._database, self._table)
+        return await _read(request, self._database, table=self._table)
 
     async def seed(self, request: Request) -> Response:
         """Stores a document; the last one wins."""
         body = msgspec.json.decode(await _body(request), type=self._shape)
-        _check_key(request, body, self._id_field)
-        key = getattr(body, self._id_field)
+        _check_key(request, body, id_field=self._id_field)
+        key = getattr(body, id_field=self._id_field)
         await self._database.write(partial(writing.seed, table=self._table, body=body, key=key))
         return _json(body)
 
@@ -199,7 +199,7 @@ def _result(ruling: Ruling) -> Result:
     return Result(200 if ruling.problem is None else ruling.problem.status, ruling.problem)
 
 
-async def _read(request: Request, database: Database, table: Any) -> Response:
+async def _read(request: Request, database: Database, *, table: Any) -> Response:
     key = _key(request)
     work = partial(reading.read_document, table=table, key=key)
     document = await database.read(work) if key else None
@@ -225,7 +225,7 @@ def _key(request: Request) -> str:
     return "" if "\0" in key else key
 
 
-def _check_key(request: Request, body: Body, id_field: str) -> None:
+def _check_key(request: Request, body: Body, *, id_field: str) -> None:
     if getattr(body, id_field) != request.path_params["key"]:
         raise BrokenRuleError(id_field, "must be the id of the path")
 

@@ -101,14 +101,14 @@ def read_page(engine: sa.Engine, question: Question) -> Page:
     return Page([_raw(document) for _, _, document in shown], cursor)
 
 
-def read_document(engine: sa.Engine, table: sa.Table, key: str) -> msgspec.Raw | None:
+def read_document(engine: sa.Engine, *, table: sa.Table, key: str) -> msgspec.Raw | None:
     """One document as it is now, or None."""
     with engine.connect() as connection:
         document = connection.execute(_document_of(table), {"key": key}).scalar_one_or_none()
     return None if document is None else _raw(document)
 
 
-def read_history(engine: sa.Engine, kind: Kind, key: str) -> list[Version]:
+def read_history(engine: sa.Engine, *, kind: Kind, key: str) -> list[Version]:
     """The newest versions that were applied, oldest first."""
     table = kind.history
     statement = (

@@ -52,7 +52,7 @@ def record(engine: sa.Engine, outcomes: Sequence[Outcome]) -> list[Ruling]:
     raise AssertionError("the last try returns or raises")
 
 
-def seed(engine: sa.Engine, table: sa.Table, body: Body, *, key: str) -> None:
+def seed(engine: sa.Engine, *, table: sa.Table, body: Body, key: str) -> None:
     """Stores an order or a user; the last one wins."""
     statement = insert(table).values(
         id=key, document=sa.cast(sa.literal(_text(body), sa.Text), JSONB)
@@ -84,15 +84,15 @@ def _record_once(connection: sa.Connection, outcomes: Sequence[Outcome]) -> list
     for kind in KINDS:
         numbered = {n: one for n, one in enumerate(outcomes) if isinstance(one, kind.shape)}
         if numbered:
-            rulings |= _record_kind(connection, kind, numbered)
+            rulings |= _record_kind(connection, kind, numbered=numbered)
     return [rulings[n] for n in range(len(outcomes))]
 
 
 def _record_kind(
-    connection: sa.Connection, kind: Kind, numbered: dict[int, Outcome]
+    connection: sa.Connection, kind: Kind, *, numbered: dict[int, Outcome]
 ) -> dict[int, Ruling]:
     ids = {n: getattr(one, kind.id_field) for n, one in numbered.items()}
-    found = _lock(connection, kind, sorted(set(ids.values())))
+    found = _lock(connection, kind, ids=sorted(set(ids.values())))
     newest = dict(found)
     rulings: dict[int, Ruling] = {}
     applied: list[Outcome] = []
@@ -103,18 +103,18 @@ def _record_kind(
             applied.append(candidate)
     if applied:
         fresh = {key: one for key, one in newest.items() if one is not found.get(key)}
-        _upsert(connection, kind, fresh, found)
-        _append(connection, kind, applied)
+        _upsert(connection, kind, fresh=fresh, found=found)
+        _append(connection, kind, applied=applied)
     return rulings
 
 
-def _lock(connection: sa.Connection, kind: Kind, ids: list[str]) -> dict[str, Outcome]:
+def _lock(connection: sa.Connection, kind: Kind, *, ids: list[str]) -> dict[str, Outcome]:
     rows = connection.execute(_lock_statement(kind), {"ids": ids})
     return {key: kind.read(document) for key, document in rows}
 
 
 def _upsert(
-    connection: sa.Connection, kind: Kind, fresh: dict[str, Outcome], found: dict[str, Outcome]
+    connection: sa.Connection, kind: Kind, *, fresh: dict[str, Outcome], found: dict[str, Outcome]
 ) -> None:
     rows = [
         {column: getattr(one, field) for column, field in kind.columns.items()}
@@ -126,7 +126,7 @@ def _upsert(
         raise LostRaceError(f"{len(fresh) - len(written)} rows were written by somebody else")
 
 
-def _append(connection: sa.Connection, kind: Kind, applied: list[Outcome]) -> None:
+def _append(connection: sa.Connection, kind: Kind, *, applied: list[Outcome]) -> None:
     rows = [
         {"id": getattr(one, kind.id_field), "version": one.version, "document": one}
         for one in applied

@@ -1,0 +1,61 @@
+"""The breaker in front of the gateway's slots: when it turns calls away, and who may try whether it works again."""
+
+import asyncio
+
+import pytest
+
+from handlers.domain.errors import Unavailable
+from handlers.gateway.authorizenet.client import AuthorizeNet
+from tests.contract.gateway_fixtures import APPROVAL, CHARGE, client, server_error, settings
+from tests.contract.raw_server import Connection, http, raw_server
+
+
+def takes_calls(gateway: AuthorizeNet) -> bool:
+    """What intake asks (a call, so that the type checker does not remember the answer)."""
+    return gateway.available
+
+
+async def test_the_breaker_turns_calls_away_and_lets_one_try() -> None:
+    """After so many failures in a row slots are refused at once; later one call tries, and success closes it."""
+    working = False
+
+    async def sometimes(connection: Connection) -> None:
+        while True:
+            await connection.request()
+            status = "200 OK" if working else "503 Service Unavailable"
+            await connection.say(http(APPROVAL, status=status))
+
+    async with raw_server(sometimes) as heard:
+        config = settings(heard.url, breaker_after=3, breaker_first_open_s=0.1)
+        async with client(config) as gateway:
+            for _ in range(3):
+                assert takes_calls(gateway)
+                async with gateway.slot():
+                    await gateway.send(CHARGE)
+            assert not takes_calls(gateway)
+            with pytest.raises(Unavailable, match="gateway"):
+                async with gateway.slot():
+                    pytest.fail("the breaker is open")
+            working = True
+            await asyncio.sleep(0.12)
+            async with gateway.slot():
+                assert not takes_calls(gateway)
+                with pytest.raises(Unavailable):
+                    async with gateway.slot():
+                        pytest.fail("one is trying already")
+                await gateway.send(CHARGE)
+            assert takes_calls(gateway)
+    assert heard.requests == 4
+
+
+async def test_a_try_that_never_sent_leaves_the_try_to_the_next() -> None:
+    """A slot that was taken half open and given back unused does not lock the breaker."""
+    async with raw_server(server_error) as heard:
+        config = settings(heard.url, breaker_after=1, breaker_first_open_s=0.05)
+        async with client(config) as gateway:
+            async with gateway.slot():
+                await gateway.send(CHARGE)
+            await asyncio.sleep(0.06)
+            async with gateway.slot():
+                pass
+            assert takes_calls(gateway)

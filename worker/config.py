@@ -189,6 +189,11 @@ class Settings(BaseSettings):
             raise ValueError(f"gateway_currencies: {', '.join(unknown)} is no ISO 4217 code")
         if not self.ask_schedule_s or min(self.ask_schedule_s) <= 0:
             raise ValueError("ask_schedule_s: needs at least one wait, all above 0")
+        if self.gateway_cut_off == "none" and "authorize.net" in self.gateway_url:
+            raise ValueError(
+                "gateway_cut_off: `none` is for a simulator only; say when the merchant account's day ends,"
+                " such as `16:00 America/Los_Angeles`"
+            )
         needed = self.gateway_deadline_s + self.gateway_margin_s
         if self.lease_s * (1 - 1 / _RENEWALS_A_LEASE) <= needed:
             raise ValueError(

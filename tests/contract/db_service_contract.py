@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,8 @@ from typing import Any
 import httpx
 import yaml
 from jsonschema import Draft202012Validator
+
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = yaml.safe_load((ROOT / "db_client" / "openapi.yaml").read_text(encoding="utf-8"))
@@ -34,11 +35,11 @@ def start(folder: Path, database_url: str, *more: str) -> subprocess.Popen[bytes
 
 def wait_ready(folder: Path, process: subprocess.Popen[bytes] | None = None) -> dict[str, str]:
     """The ready file's content, once it is there."""
-    deadline = time.monotonic() + 20
-    while not (folder / "ready").exists():
-        assert process is None or process.poll() is None, (folder / "log").read_text()
-        assert time.monotonic() < deadline, (folder / "log").read_text()
-        time.sleep(0.02)
+    wait_until(
+        lambda: (folder / "ready").exists() or (process is not None and process.poll() is not None),
+        within_s=60,
+    )
+    assert process is None or process.poll() is None, (folder / "log").read_text()
     ready: dict[str, str] = json.loads((folder / "ready").read_text())
     return ready
 

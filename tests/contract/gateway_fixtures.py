@@ -3,6 +3,7 @@
 No tests live here.
 """
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -13,9 +14,11 @@ from handlers.domain.commands import Address, Line, Mode, OpaqueData
 from handlers.domain.intents import Charge, Question
 from handlers.domain.money import Money
 from handlers.domain.secret import Secret
-from handlers.domain.verdicts import Answer
+from handlers.domain.verdicts import Answer, Evidence, Verdict
 from handlers.gateway.authorizenet.client import AuthorizeNet
+from handlers.gateway.authorizenet.replies import Scrubber
 from handlers.gateway.authorizenet.settings import Account, AuthorizeNetSettings
+from handlers.gateway.authorizenet.verdicts import charge_verdict
 from tests.contract.raw_server import Connection, http
 
 LOGIN = "5KP3u95bQpv"
@@ -51,6 +54,13 @@ QUESTION = Question(
     mode=CHARGE.mode,
     since=datetime(2026, 11, 20, 12, 0, tzinfo=UTC),
 )
+BOM = b"\xef\xbb\xbf"
+SCRUBBER = Scrubber([Secret(KEY), Secret(LOGIN), Secret(NONCE)])
+OK = {"resultCode": "Ok", "message": [{"code": "I00001", "text": "Successful."}]}
+UNSUCCESSFUL = {
+    "resultCode": "Error",
+    "message": [{"code": "E00027", "text": "The transaction was unsuccessful."}],
+}
 
 
 def asked_now(**changes: Any) -> Question:
@@ -124,3 +134,48 @@ async def server_error(connection: Connection) -> None:
     """HTTP 500 with an approval inside, which must not be believed."""
     await connection.request()
     await connection.say(http(APPROVAL, status="500 Internal Server Error"))
+
+
+def approval(**changes: Any) -> dict[str, Any]:
+    """A transactionResponse that approves, with `changes`."""
+    told = {
+        "responseCode": "1",
+        "authCode": "HW617E",
+        "avsResultCode": "Y",
+        "cvvResultCode": "P",
+        "cavvResultCode": "2",
+        "transId": "60123456789",
+        "refTransID": "",
+        "transHash": "",
+        "testRequest": "0",
+        "accountNumber": "XXXX1111",
+        "accountType": "MasterCard",
+        "messages": [{"code": "1", "description": "This transaction has been approved."}],
+        "transHashSha2": "ABCDEF",
+        "networkTransId": "NTI123",
+        "someNewField": {"deep": [1]},
+    }
+    return told | changes
+
+
+def refusal(response_code: str, *codes: str, **changes: Any) -> dict[str, Any]:
+    """A transactionResponse that does not approve, with errors of `codes`."""
+    errors = [{"errorCode": code, "errorText": f"text of {code}"} for code in codes]
+    told = approval(responseCode=response_code, authCode="", transId="0", errors=errors)
+    del told["messages"]
+    return told | changes
+
+
+def judged(told: object, messages: object = None, **root: Any) -> Verdict:
+    """The verdict of a reply to CHARGE that holds `told`."""
+    return judged_with_evidence(told, messages, **root)[0]
+
+
+def judged_with_evidence(
+    told: object, messages: object = None, **root: Any
+) -> tuple[Verdict, Evidence]:
+    """Verdict and evidence of a reply to CHARGE that holds `told`."""
+    reply: dict[str, Any] = {"refId": CHARGE.reference, "messages": messages or OK} | root
+    if told is not None:
+        reply["transactionResponse"] = told
+    return charge_verdict(BOM + json.dumps(reply).encode(), CHARGE, scrubber=SCRUBBER)

@@ -8,6 +8,8 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
+from tests.waiting import turns
+
 
 @dataclass
 class Heard:
@@ -103,7 +105,7 @@ async def raw_server(
         server.close()
         for task in tuple(running):
             task.cancel()
-        await asyncio.sleep(0.02)  # aborted transports leave the loop
+        await turns()  # aborted transports leave the loop
 
 
 def http(body: bytes, *, status: str = "200 OK", length: int | None = None) -> bytes:

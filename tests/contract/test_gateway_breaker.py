@@ -1,13 +1,12 @@
 """The breaker in front of the gateway's slots: when it turns calls away, and who may try whether it works again."""
 
-import asyncio
-
 import pytest
 
 from handlers.domain.errors import Unavailable
 from handlers.gateway.authorizenet.client import AuthorizeNet
 from tests.contract.gateway_fixtures import APPROVAL, CHARGE, client, server_error, settings
 from tests.contract.raw_server import Connection, http, raw_server
+from tests.waiting import until
 
 
 def takes_calls(gateway: AuthorizeNet) -> bool:
@@ -26,7 +25,7 @@ async def test_the_breaker_turns_calls_away_and_lets_one_try() -> None:
             await connection.say(http(APPROVAL, status=status))
 
     async with raw_server(sometimes) as heard:
-        config = settings(heard.url, breaker_after=3, breaker_first_open_s=0.1)
+        config = settings(heard.url, breaker_after=3, breaker_first_open_s=1.0)
         async with client(config) as gateway:
             for _ in range(3):
                 assert takes_calls(gateway)
@@ -37,7 +36,7 @@ async def test_the_breaker_turns_calls_away_and_lets_one_try() -> None:
                 async with gateway.slot():
                     pytest.fail("the breaker is open")
             working = True
-            await asyncio.sleep(0.12)
+            await until(lambda: gateway.available)
             async with gateway.slot():
                 assert not takes_calls(gateway)
                 with pytest.raises(Unavailable):
@@ -55,7 +54,7 @@ async def test_a_try_that_never_sent_leaves_the_try_to_the_next() -> None:
         async with client(config) as gateway:
             async with gateway.slot():
                 await gateway.send(CHARGE)
-            await asyncio.sleep(0.06)
+            await until(lambda: gateway.available)
             async with gateway.slot():
                 pass
             assert takes_calls(gateway)

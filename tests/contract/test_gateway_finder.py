@@ -83,9 +83,7 @@ async def scripted(
             await connection.say(http(b"\xef\xbb\xbf" + json.dumps(reply).encode()))
 
     async with raw_server(serve) as heard:
-        gateway = AuthorizeNet(
-            settings(heard.url, total_deadline_s=3.0, **changes), lease=FixedLease()
-        )
+        gateway = AuthorizeNet(settings(heard.url, **changes), lease=FixedLease())
         try:
             yield gateway, heard
         finally:

@@ -1,6 +1,6 @@
 """One suite for `handlers.ports.Gateway`: over the scripted double, and over the adapter against the simulator.
 
-What Authorize.Net alone can do is in `test_gateway_simulator.py`, how a connection dies in `test_gate_raw_sockets.py`.
+What Authorize.Net alone can do is in `test_gateway_simulator.py`, how a connection dies in `test_gate_*.py`.
 """
 
 import json
@@ -106,9 +106,7 @@ class RealSubject:
     def __init__(self, simulator: SimulatedGateway) -> None:
         self._simulator = simulator
         self._lease = FixedLease()
-        config = settings(
-            simulator.url, total_deadline_s=1.0, breaker_after=1, breaker_first_open_s=30
-        )
+        config = settings(simulator.url, breaker_after=1, breaker_first_open_s=60)
         self.gateway = AuthorizeNet(config, lease=self._lease)
 
     def decline(self, charge: Charge) -> Charge:

@@ -18,8 +18,10 @@ from tests.contract.simulated_gateway import (
     profile,
     running,
 )
+from tests.waiting import wait_until
 
 CREATE = "createTransactionRequest"
+PATIENCE_S = 30.0
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +54,7 @@ def test_a_broken_connection_and_what_was_charged(
     """The caller sees the break; the ledger alone knows whether money moved."""
     gateway.script(fault)
     with pytest.raises(error):
-        _charge(gateway, "B-1", timeout_s=0.3)
+        _charge(gateway, "B-1", timeout_s=1.5 if error is httpx.ReadTimeout else PATIENCE_S)
     assert [charged] * charged == [row["approved"] for row in gateway.ledger("B-1")]
     assert {fault: 1} == gateway.control("GET", "/calls")["faults"]
 
@@ -106,11 +108,11 @@ def test_a_maintenance_page_looks_like_success(
 
 def test_slow_bytes_arrive_in_the_end(gateway: SimulatedGateway) -> None:
     """A trickle outlives a read timeout that each piece renews."""
-    gateway.control("PUT", "/plan", body={"slow_bytes_s": 0.6})
+    gateway.control("PUT", "/plan", body={"slow_bytes_s": 3})
     gateway.script("slow_bytes")
     begun = time.monotonic()
-    answer = _charge(gateway, "T-1", timeout_s=0.3)
-    assert time.monotonic() - begun > 0.5
+    answer = _charge(gateway, "T-1", timeout_s=1.5)
+    assert time.monotonic() - begun > 1.5
     assert "1" == json.loads(answer.content)["transactionResponse"]["responseCode"]
 
 
@@ -216,39 +218,34 @@ def test_another_seed_is_another_run(tmp_path: Path, gateway: SimulatedGateway) 
 
 
 def test_latency_has_the_median_and_the_tail_that_was_asked_for(gateway: SimulatedGateway) -> None:
-    """Of 60 log-normal answers the median is near 10 ms and none comes at once."""
-    gateway.control("PUT", "/plan", body={"latency": {"p50_ms": 10, "p99_ms": 30}})
-    taken = []
-    for number in range(60):
-        begun = time.monotonic()
-        _charge(gateway, f"Q-{number}")
-        taken.append(time.monotonic() - begun)
-    assert 0.007 < statistics.median(taken) < 0.030
-    assert min(taken) > 0.002
+    """Of 40 log-normal answers the median is near 60 ms, beyond what a calm one takes, and none comes at once."""
+    calm_s = statistics.median(_times_s(gateway, "K"))
+    gateway.control("PUT", "/plan", body={"latency": {"p50_ms": 60, "p99_ms": 180}})
+    taken_s = _times_s(gateway, "Q")
+    assert 0.6 * 0.060 < statistics.median(taken_s)
+    assert statistics.median(taken_s) - calm_s < 3 * 0.060
+    assert min(taken_s) > 0.2 * 0.060
 
 
 def test_calm_comes_back(gateway: SimulatedGateway) -> None:
     """Deleting the plan ends latency, faults and scripts."""
     gateway.control(
-        "PUT", "/plan", body={"latency": {"uniform_ms": [200, 300]}, "faults": {"decline": 1}}
+        "PUT", "/plan", body={"latency": {"uniform_ms": [20_000, 20_000]}, "faults": {"decline": 1}}
     )
     gateway.script("lost_answer")
     gateway.control("DELETE", "/plan")
     begun = time.monotonic()
     assert "1" == gateway.charge()["responseCode"]
-    assert time.monotonic() - begun < 0.2
+    assert time.monotonic() - begun < 20
 
 
 def test_who_hangs_up_is_charged_all_the_same(gateway: SimulatedGateway) -> None:
     """A request that was read goes on at the gateway when its caller is gone."""
-    gateway.control("PUT", "/plan", body={"latency": {"uniform_ms": [400, 400]}})
+    gateway.control("PUT", "/plan", body={"latency": {"uniform_ms": [3_000, 3_000]}})
     with pytest.raises(httpx.ReadTimeout):
-        _charge(gateway, "U-1", timeout_s=0.05)
+        _charge(gateway, "U-1", timeout_s=0.5)
     assert not gateway.ledger("U-1")
-    deadline = time.monotonic() + 5
-    while gateway.control("GET", "/calls")["answers_without_listener"] == 0:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: bool(gateway.control("GET", "/calls")["answers_without_listener"]))
     assert 1 == len(gateway.ledger("U-1"))
 
 
@@ -280,7 +277,7 @@ def test_the_summary_counts_what_moved(gateway: SimulatedGateway) -> None:
 
 def test_many_connections_are_held_at_once(gateway: SimulatedGateway) -> None:
     """Sixty callers that wait for their answers at the same time are all answered."""
-    gateway.control("PUT", "/plan", body={"latency": {"uniform_ms": [500, 600]}})
+    gateway.control("PUT", "/plan", body={"latency": {"uniform_ms": [2_000, 2_100]}})
     callers = [threading.Thread(target=_charge, args=(gateway, f"C-{n}")) for n in range(60)]
     for caller in callers:
         caller.start()
@@ -290,7 +287,19 @@ def test_many_connections_are_held_at_once(gateway: SimulatedGateway) -> None:
     assert 30 <= gateway.control("GET", "/calls")["most_open_connections"]
 
 
-def _charge(gateway: SimulatedGateway, invoice: str, *, timeout_s: float = 10.0) -> httpx.Response:
+def _times_s(gateway: SimulatedGateway, prefix: str) -> list[float]:
+    """How long each of 40 charges takes."""
+    taken_s = []
+    for number in range(40):
+        begun_s = time.monotonic()
+        _charge(gateway, f"{prefix}-{number}")
+        taken_s.append(time.monotonic() - begun_s)
+    return taken_s
+
+
+def _charge(
+    gateway: SimulatedGateway, invoice: str, *, timeout_s: float = PATIENCE_S
+) -> httpx.Response:
     request = charge_body(order={"invoiceNumber": invoice})
     body = {"merchantAuthentication": AUTHENTICATION, "refId": "ref", "transactionRequest": request}
     return gateway.client.post(gateway.url, json={CREATE: body}, timeout=timeout_s)

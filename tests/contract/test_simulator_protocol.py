@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from tests.contract.simulated_gateway import (
     running,
     wait_for,
 )
+from tests.waiting import wait_until
 
 CREATE = "createTransactionRequest"
 
@@ -254,10 +254,7 @@ def test_an_orphan_ends_by_itself(tmp_path: Path) -> None:
         child = int(parent.stdout.readline())
         urls = wait_for(ready, parent)
         parent.send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + 10
-    while _alive(child):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: not _alive(child))
     with pytest.raises(httpx.ConnectError):
         httpx.get(urls["control_url"] + "/calls")
 

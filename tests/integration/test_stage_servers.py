@@ -2,7 +2,6 @@
 
 They are killed, frozen and put back in time here, so that every other test may rely on what they do.
 """
-# ruff: noqa: SIM300 - the expected value stands first in our asserts
 
 import os
 import socket
@@ -16,7 +15,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from tests.integration.watching import SETTLES_WITHIN_S, all_gone, family, wait_until
+from tests.integration.watching import all_gone, family
+from tests.waiting import SETTLES_WITHIN_S, wait_until
 from worker.demo import broker as broker_module
 from worker.demo import ports
 from worker.demo.broker import Broker, jars

@@ -4,7 +4,7 @@ import random
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handlers.domain.card_numbers import holds_card_number
@@ -119,6 +119,7 @@ def test_how_often_chance_looks_like_a_card() -> None:
     assert 0 == sum(holds_card_number(f"o{number}") for number in numbers)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=string.digits + " -", max_size=40))
 def test_what_is_found_has_a_check_digit(text: str) -> None:
     """Whatever is found, a window of 13 to 19 of its digits satisfies the check digit."""
@@ -129,6 +130,7 @@ def test_what_is_found_has_a_check_digit(text: str) -> None:
     assert not holds_card_number(text) or any(_luhn_holds(window) for window in windows)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_is_judged(text: str) -> None:
     """No text of any alphabet is an error."""

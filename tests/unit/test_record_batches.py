@@ -24,14 +24,30 @@ from tests.unit.scripted_service import (
     tell,
     tell_all,
 )
+from tests.waiting import turns, until
+
+SILENCE_S = 60.0
+FIRST_OPEN_S = 1.0
+
+
+class Held:
+    """Accepts only once it is released."""
+
+    def __init__(self) -> None:
+        self.released = asyncio.Event()
+
+    async def accept(self, request: Request) -> None:
+        """All good, when the test says so."""
+        await self.released.wait()
+        await request.accept()
 
 
 async def test_a_lone_record_leaves_at_once() -> None:
     """Idle, a record is one call with one item and waits for nobody."""
-    async with both(accept, patience_s=5) as (service, client):
+    async with both(accept, patience_s=20) as (service, client):
         began_s = time.monotonic()
         assert "" == await tell(client, captured("pay-1"))
-        assert time.monotonic() - began_s < 0.2
+        assert time.monotonic() - began_s < 20
         assert [[("pay-1", 1)]] == service.posts
 
 
@@ -46,29 +62,32 @@ async def test_a_burst_shares_calls() -> None:
 
 async def test_what_arrives_meanwhile_goes_into_the_next_call() -> None:
     """Records that trickle in while a call is under way are gathered, not sent one by one."""
-    async with both(accept_slowly, patience_s=5) as (service, client):
+    held = Held()
+    async with both(held.accept, patience_s=20) as (service, client):
         told = []
         for n in range(12):
             told.append(asyncio.create_task(tell(client, captured(f"pay-{n}"))))
-            await asyncio.sleep(0.005)
+            await turns()
+        held.released.set()
         assert [""] * 12 == await asyncio.gather(*told)
-        assert len(service.posts) <= 6
+        assert [1, 5, 6] == [len(post) for post in service.posts]
 
 
 async def test_nobody_waits_behind_a_slow_call() -> None:
     """A call that takes longer than the patience does not hold up a lone record that comes after it."""
+    held = Held()
 
     async def hang_on_the_first(request: Request) -> None:
         if request.items[0][0] == "pay-slow":
-            await asyncio.sleep(0.25)
+            await held.released.wait()
         await request.accept()
 
-    async with both(hang_on_the_first, patience_s=0.02) as (_, client):
+    async with both(hang_on_the_first, patience_s=0.02) as (service, client):
         slow = asyncio.create_task(tell(client, captured("pay-slow")))
-        await asyncio.sleep(0.005)
-        began_s = time.monotonic()
+        await until(lambda: 1 == service.under_way)
         assert "" == await tell(client, captured("pay-quick"))
-        assert time.monotonic() - began_s < 0.15
+        assert not slow.done()
+        held.released.set()
         assert "" == await slow
 
 
@@ -84,12 +103,14 @@ async def test_one_payment_is_never_twice_in_flight() -> None:
 
 async def test_a_caller_that_leaves_takes_its_record_along() -> None:
     """A record whose caller was cancelled while it waited is not sent, and holds up nothing."""
-    async with both(accept_slowly) as (service, client):
+    held = Held()
+    async with both(held.accept) as (service, client):
         first = asyncio.create_task(tell(client, captured("pay-1")))
-        await asyncio.sleep(0.01)
+        await until(lambda: 1 == service.under_way)
         second = asyncio.create_task(tell(client, captured("pay-1", version=2)))
         await asyncio.sleep(0)
         second.cancel()
+        held.released.set()
         assert "" == await first
         assert "" == await tell(client, captured("pay-1", version=3))
         assert [[("pay-1", 1)], [("pay-1", 3)]] == service.posts
@@ -157,7 +178,7 @@ async def flood(request: Request) -> None:
 
 async def say_nothing(_: Request) -> None:
     """Silence."""
-    await asyncio.sleep(60)
+    await asyncio.sleep(SILENCE_S)
 
 
 DEATHS = [
@@ -173,15 +194,18 @@ DEATHS = [
     (flood, ""),
     (say_nothing, "no whole answer within"),
 ]
+SILENT = {trickle, flood, say_nothing}
+HASTY = {"timeout_s": 0.5}
 
 
 @pytest.mark.parametrize(("death", "why"), DEATHS, ids=[death.__name__ for death, _ in DEATHS])
 async def test_every_death_is_tried_again_then_told(death: Behaviour, why: str) -> None:
     """Whatever the server does, every record ends within its bound, after more than one try, and quotes nothing."""
-    async with both(death) as (service, client):
+    short = HASTY if death in SILENT else {}
+    async with both(death, **short) as (service, client):
         began_s = time.monotonic()
         told = await tell_all(client, 15)
-        assert time.monotonic() - began_s < 1.5
+        assert time.monotonic() - began_s < SILENCE_S / 2
         assert all(why in text for text in told), told
         assert not any("not-for-texts" in text for text in told)
         assert all(told)
@@ -197,7 +221,8 @@ async def test_one_death_is_survived(death: Behaviour) -> None:
         seen.append(request)
         await (death if len(seen) == 1 else accept)(request)
 
-    async with both(die_once, give_up_s=3.0) as (_, client):
+    short = {"timeout_s": 2.0} if death in SILENT else {}
+    async with both(die_once, **short) as (_, client):
         assert "" == await tell(client, captured("pay-1"))
         assert client.available
 
@@ -220,7 +245,8 @@ def turned_away(client: DbService) -> bool:
 
 async def test_breaker_opens_and_one_probe_closes_it() -> None:
     """After failures in a row records fail at once without a call; then a single call tries, and all is well."""
-    async with both(say_500, connections=1) as (service, client):
+    opens = {"breaker_first_open_s": FIRST_OPEN_S, "breaker_longest_open_s": 2 * FIRST_OPEN_S}
+    async with both(say_500, connections=1, **opens) as (service, client):
         for _ in range(3):
             assert not turned_away(client)
             await tell(client, captured("pay-1"))
@@ -228,18 +254,19 @@ async def test_breaker_opens_and_one_probe_closes_it() -> None:
         calls = len(service.posts)
         assert "HTTP 500; tried again in" in await tell(client, captured("pay-1"))
         assert calls == len(service.posts)
-        await asyncio.sleep(0.21)
-        assert not turned_away(client)
+        await until(lambda: not turned_away(client))
         assert "HTTP 500" in await tell(client, captured("pay-1"))
         assert calls + 1 == len(service.posts)  # the probe gets one try
-        await asyncio.sleep(0.21)
-        assert turned_away(client)  # open for longer each time
-        await asyncio.sleep(0.2)
-        service.behaviour = accept_slowly
+        opened_s = time.monotonic()
+        await until(lambda: not turned_away(client))
+        assert time.monotonic() - opened_s > FIRST_OPEN_S  # open for longer each time
+        held = Held()
+        service.behaviour = held.accept
         trying = asyncio.create_task(tell(client, captured("pay-1")))
-        await asyncio.sleep(0.01)
+        await until(lambda: 1 == service.under_way)
         assert turned_away(client)
         assert "tried again" in await tell(client, captured("pay-2"))
+        held.released.set()
         assert "" == await trying
         assert not turned_away(client)
         assert [""] * 30 == await tell_all(client, 30)
@@ -247,19 +274,23 @@ async def test_breaker_opens_and_one_probe_closes_it() -> None:
 
 async def test_an_opening_breaker_frees_who_waits() -> None:
     """Records that still wait in line when the breaker opens are told at once, not one time-out later."""
-    async with both(say_nothing, breaker_after=1, tries=1, connections=1) as (service, client):
+    hasty = {"timeout_s": 1.0, "breaker_first_open_s": 20.0, "breaker_longest_open_s": 20.0}
+    async with both(say_nothing, breaker_after=1, tries=1, connections=1, **hasty) as (
+        service,
+        client,
+    ):
         began_s = time.monotonic()
         told = await tell_all(client, 40)
-        assert time.monotonic() - began_s < 0.6
+        assert time.monotonic() - began_s < 4 * hasty["timeout_s"]  # what four calls would take
         assert all(told)
         assert 1 == len(service.posts)
 
 
 async def test_closing_frees_everyone() -> None:
     """Closing tells those who wait and those in flight; afterwards nothing starts."""
-    async with both(say_nothing, connections=1) as (_, client):
+    async with both(say_nothing, connections=1) as (service, client):
         told = [asyncio.create_task(tell(client, captured(f"pay-{n}"))) for n in range(30)]
-        await asyncio.sleep(0.05)
+        await until(lambda: 1 == service.under_way)
         await client.aclose()
         assert ["its client was closed"] * 30 == await asyncio.gather(*told)
         assert not client.available

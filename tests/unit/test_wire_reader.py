@@ -183,7 +183,7 @@ def test_a_hostile_length_costs_nothing(body: bytes) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 4 * len(body) + 100_000
-    assert took_s < 2.0
+    assert took_s < 20  # building what is claimed would take hours
 
 
 def test_an_older_version_is_read_by_its_fingerprint(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 It stands in aiohttp's trace hook `on_request_headers_sent`. Read in aiohttp 3.14 (`ClientRequest.send` awaits
 `StreamWriter.write_headers`, which awaits the hook before it even serialises the headers; the body's task starts after
 that): an exception raised here closes the connection with not one byte of the request written. This is not documented,
-so `tests/contract/test_gate_raw_sockets.py` holds it.
+so `tests/contract/test_gate_unsent.py` holds it.
 
 - Before the hook the request surely was not sent; once it let the call pass, any error is Unknown. Never judge by the
   class of an httpx exception: a server that read everything and dropped the connection shows up as `ConnectTimeout`.

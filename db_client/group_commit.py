@@ -14,18 +14,18 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, bindparam, exists, func, select, update
 from sqlalchemy.exc import DBAPIError
 
-from db_client import admit, progress, takeover, telling
+from db_client import progress
 from db_client.failures import is_away, is_passing
 from db_client.ground import Ground, StaleMoveError
 from db_client.incarnation import read_incarnation, same_timeline
-from db_client.moves import Admit, Answer, Conclude, Mirror, Move, Numbered, Open, Park, Rehome
+from db_client.moves import Answer, Move, Numbered, Park, Rehome
+from db_client.moving import Limits, apply_all, numbers
 from db_client.sealing import Sealer
 from db_client.submissions import Submission, settle
 from db_client.tables import lease, session
@@ -67,14 +67,6 @@ class JournalRefusedError(WorkerError):
 
 class LostTimeError(SessionOver):
     """The database does not know commits that it acknowledged."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What the thread needs to know: how long an intent may be under way, where a repeat is answered."""
-
-    deadline_s: float
-    status_topic: str
 
 
 class GroupCommit:
@@ -305,24 +297,16 @@ class GroupCommit:
     def _apply(
         self, connection: Connection, moves: Sequence[Move]
     ) -> tuple[list[Any], Sequence[Numbered]]:
-        numbers = sum(_numbers(move) for move in moves)
-        ground = self._begin(connection, numbers)
-        results: dict[int, Any] = {}
-        for kind, apply in self._appliers.items():
-            mine = [(place, move) for place, move in enumerate(moves) if isinstance(move, kind)]
-            if mine:
-                answers = apply(ground, [move for _, move in mine])
-                results.update(zip((place for place, _ in mine), answers, strict=True))
-        telling.flush_outbox(ground)
-        return [results[place] for place in range(len(moves))], ground.outbox
+        ground = self._begin(connection, numbers(moves))
+        return apply_all(ground, moves, limits=self._limits), ground.outbox
 
-    def _begin(self, connection: Connection, numbers: int) -> Ground:
+    def _begin(self, connection: Connection, reserved: int) -> Ground:
         row = connection.execute(
             _BEGIN,
             {
                 "me": self._session_id,
                 "expected": self._commits,
-                "numbers": numbers,
+                "numbers": reserved,
                 "incarnation": self._incarnation,
             },
         ).one_or_none()
@@ -335,7 +319,7 @@ class GroupCommit:
             session_id=self._session_id,
             sealer=self._sealer,
             incarnation=self._incarnation,
-            next_number=row.next_number - numbers,
+            next_number=row.next_number - reserved,
             now=now,
         )
 
@@ -348,26 +332,6 @@ class GroupCommit:
         if row.ended_at is not None:
             raise SessionOver(f"this session was ended: {row.ended_why}")
         raise SessionOver("the lease ran out")
-
-    @property
-    def _appliers(self) -> dict[type[Any], Callable[[Ground, Sequence[Any]], Sequence[Any]]]:
-        return {
-            Rehome: lambda ground, moves: [takeover.rehome(ground, move) for move in moves],
-            Admit: lambda ground, moves: [
-                admit.admit(
-                    ground,
-                    move,
-                    deadline_s=self._limits.deadline_s,
-                    status_topic=self._limits.status_topic,
-                )
-                for move in moves
-            ],
-            Open: progress.open_intents,
-            Answer: progress.answer,
-            Park: progress.park,
-            Conclude: telling.conclude,
-            Mirror: telling.mirror,
-        }
 
     def _keep_evidence(self, batch: Sequence[Submission]) -> None:
         """This session may move nothing any more, but what the gateway said is never thrown away (P6)."""
@@ -391,10 +355,3 @@ class GroupCommit:
                 progress.append_evidence(ground, said)
         except _REFUSALS:
             return  # away, or not to be written: the gateway itself is asked by whoever goes on
-
-
-def _numbers(move: Move) -> int:
-    """How many outbox numbers a move may use at most. Numbers may have gaps, never inversions."""
-    if isinstance(move, Admit):
-        return len(move.admissions) + len(move.dead_letters)
-    return len(move.messages) if isinstance(move, Conclude) else 0

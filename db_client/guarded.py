@@ -34,12 +34,14 @@ def guard(of: Operation) -> dict[str, object]:
     return {"operation_id": of.operation_id, "token": of.token, "stage": of.stage.value}
 
 
-def moved(ground: Ground, statement: object, *, batch: Iterable[Mapping[str, object]]) -> set[str]:
-    """Run a guarded statement; the ids of the operations that moved."""
+def moved(
+    ground: Ground, statement: object, *, batch: Iterable[Mapping[str, object]], **more: object
+) -> set[str]:
+    """Run a guarded statement with `more` parameters; the ids of the operations that moved."""
     ordered = in_order(batch, "operation_id")
     if not ordered:
         return set()
-    parameters = {**rows(ordered), "me": ground.session_id, "now": ground.now}
+    parameters = {**rows(ordered), "me": ground.session_id, "now": ground.now, **more}
     return {row["operation_id"] for row in ground.rows(statement, parameters)}
 
 

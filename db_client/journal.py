@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from db_client.group_commit import GroupCommit
-from db_client.moves import Answer, Conclude, Open, Park
+from db_client.moves import Answer, Conclude, Open, Outrun, Park
 from handlers.domain.intents import Intent
 from handlers.domain.payments import Payment
 from handlers.domain.verdicts import Evidence
@@ -29,6 +29,11 @@ class Journal:
     ) -> Moved | Lost:
         """Append the evidence, then move the payment."""
         moved: Moved | Lost = await self._commits.write(Answer(operation, payment, evidence))
+        return moved
+
+    async def outrun(self, operation: Operation, *, version: int) -> Moved | Lost:
+        """The same news under a version above all that was told."""
+        moved: Moved | Lost = await self._commits.write(Outrun(operation, version))
         return moved
 
     async def wait(self, operation: Operation, *, wait: Wait) -> Moved | Lost:

@@ -102,6 +102,14 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Outrun:
+    """The same news under a higher version."""
+
+    operation: Operation
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class Park:
     """Due again later."""
 
@@ -142,7 +150,7 @@ class Rehomed:
     messages: int
 
 
-Move = Admit | Open | Answer | Park | Conclude | Mirror | Rehome
+Move = Admit | Open | Answer | Outrun | Park | Conclude | Mirror | Rehome
 
 
 @dataclass(frozen=True, slots=True)

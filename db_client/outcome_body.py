@@ -159,8 +159,8 @@ def read_stored(answer: bytes) -> Stored:
 
 
 def differences(ours: PaymentBody, stored: Stored) -> tuple[str, ...]:
-    """The names of the fields that differ in more than texts and times."""
-    names = Stored.__struct_fields__
+    """The names of the fields that differ in more than texts, times and the version."""
+    names = (name for name in Stored.__struct_fields__ if name != "version")
     return tuple(name for name in names if getattr(ours, name) != getattr(stored, name))
 
 

@@ -26,7 +26,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from db_client.ground import Ground, StaleMoveError
 from db_client.guarded import GUARD, guard, in_order, mine, moved, result
-from db_client.moves import Answer, Open, Park
+from db_client.moves import Answer, Open, Outrun, Park
 from db_client.recordset import given, rows
 from db_client.tables import attempt, evidence, operation, payment
 from handlers.domain.payments import Payment
@@ -173,6 +173,42 @@ def answer(ground: Ground, moves: Sequence[Answer]) -> list[Moved | Lost]:
             payment=move.payment,
             answered_at=ground.now,
         )
+        for move in moves
+    ]
+
+
+_outrun = given(**GUARD)
+_STILL_MINE: Final = (
+    update(operation)
+    .where(*mine(_outrun))
+    .values(why=bindparam("why"))
+    .returning(operation.c.operation_id)
+)
+_renumbered = given(payment_id=Text(), version=Integer())
+_RENUMBER: Final = (
+    update(payment)
+    .where(
+        payment.c.payment_id == _renumbered.c.payment_id,
+        payment.c.version < _renumbered.c.version,
+    )
+    .values(version=_renumbered.c.version)
+    .returning(payment.c.payment_id)
+)
+
+
+def outrun(ground: Ground, moves: Sequence[Outrun]) -> list[Moved | Lost]:
+    """The same news under a version above all that was told in the time that the journal lost."""
+    why = "the db-service knew this version with other news: the journal lost time"
+    ids = moved(ground, _STILL_MINE, batch=(guard(it.operation) for it in moves), why=why)
+    raised = [
+        {"payment_id": move.operation.payment.payment_id, "version": move.version}
+        for move in moves
+        if move.operation.operation_id in ids
+    ]
+    if raised and len(ground.rows(_RENUMBER, rows(in_order(raised, "payment_id")))) != len(raised):
+        raise StaleMoveError("a payment is beyond the version that it was to outrun")
+    return [
+        result(move.operation, ids, payment=replace(move.operation.payment, version=move.version))
         for move in moves
     ]
 

@@ -42,10 +42,12 @@ from db_client.service_calls import (
 from db_client.service_settings import DbServiceSettings
 from handlers.domain.errors import Unavailable
 from handlers.domain.payments import Payment
+from handlers.ports import Ahead
 
 __all__ = ["DbService", "DbServiceSettings"]  # the whole of what the wiring needs
 
 _NAME: Final = "db-service"
+_WHOSE: Final = frozenset({"payment_id", "order_id", "user_id", "amount_minor", "currency"})
 _CLOSED: Final = "its client was closed"
 _TOKEN: Final = frozenset({401, 403})
 _CONTRACT: Final = frozenset({400, 413, 422})  # this body is at fault, not the service
@@ -57,7 +59,7 @@ class _Entry:
     """One caller of `record`. `settled` gets None where it is stored, else why not."""
 
     body: PaymentBody
-    settled: asyncio.Future[Unavailable | None]
+    settled: asyncio.Future[Unavailable | Ahead | None]
 
     @property
     def payment_id(self) -> str:
@@ -93,8 +95,8 @@ class DbService:
         """False while `record` would raise at once: open no new operation."""
         return self._breaker.lets_pass and not self._closed
 
-    async def record(self, payment: Payment, *, occurred_at: datetime) -> None:
-        """Returns when this version is stored, or a newer one is. Raises Unavailable, within `give_up_s`."""
+    async def record(self, payment: Payment, *, occurred_at: datetime) -> Ahead | None:
+        """None once this news is stored; Ahead where other news is. Raises Unavailable, within `give_up_s`."""
         if not self.available:
             raise Unavailable(_NAME, _CLOSED if self._closed else self._breaker.why)
         body = payment_body(payment, occurred_at=occurred_at)
@@ -103,14 +105,15 @@ class DbService:
         self._start_posts()
         try:
             async with asyncio.timeout(self._settings.give_up_s):
-                refused = await entry.settled
+                settled = await entry.settled
         except TimeoutError:
             why = (
                 f"payment {body.payment_id} was not recorded within {self._settings.give_up_s:g} s"
             )
             raise Unavailable(_NAME, why) from None
-        if refused is not None:
-            raise refused
+        if isinstance(settled, Unavailable):
+            raise settled
+        return settled
 
     async def probe(self) -> str:
         """Ask whether address and token are good, writing nothing: "" where they are, else what is wrong."""
@@ -225,9 +228,9 @@ class DbService:
         for entry, result in zip(entries, results, strict=True):
             code = result.problem.code if result.problem else ""
             match result.status, code:
-                case (200, _) | (409, "older_version"):
+                case 200, _:
                     self._settle(entry, None)
-                case 409, "version_conflict":
+                case 409, "version_conflict" | "older_version":
                     conflicts.append(entry)
                 case 422, _:
                     field = named_field(result.problem)
@@ -239,19 +242,25 @@ class DbService:
         for entry in conflicts:  # last: nobody else waits for these questions
             self._settle(entry, await self._conflict(entry.body))
 
-    async def _conflict(self, ours: PaymentBody) -> str | None:
-        """The service has our version with other content: None where only texts or times differ, else what does."""
+    async def _conflict(self, ours: PaymentBody) -> str | Ahead | None:
+        """The service has our version with other content, or a later one.
+
+        None where it holds the same news under the same version (only texts or times differ). Ahead where the journal
+        lost the time in which that was told: the same news is told again under the version that it has there, other
+        news under the next one. Otherwise why not: it is another payment under our id, or it could not be read.
+        """
         path = f"/payments/{quote(ours.payment_id, safe='')}"
         result = await self._call(Ask("payment", "GET", path, read_stored), trying=False)
         name = f"payment {ours.payment_id} version {ours.version}"
         match result:
-            case Heard(stored) if stored.version > ours.version:
-                return None
             case Heard(stored):
-                different = ", ".join(differences(ours, stored))
-                if not different:
-                    return None
-                return f"{name} is stored there with other {different}: compare both, a person must decide"
+                different = differences(ours, stored)
+                if _WHOSE & set(different):
+                    who = ", ".join(different)
+                    return f"{name} is stored there with other {who}: compare both, a person must decide"
+                if different:
+                    return Ahead(stored.version)
+                return Ahead(stored.version - 1) if stored.version > ours.version else None
             case Refused(status):
                 return f"{name} is stored there with other content, and could not be read: {_advice(status)}"
             case Failed(why):
@@ -259,10 +268,10 @@ class DbService:
             case _:
                 assert_never(result)
 
-    def _settle(self, entry: _Entry, why: str | None) -> None:
+    def _settle(self, entry: _Entry, end: str | Ahead | None) -> None:
         """Tell the caller, once, and let the payment's next version go."""
         if not entry.settled.done():
-            entry.settled.set_result(None if why is None else Unavailable(_NAME, why))
+            entry.settled.set_result(Unavailable(_NAME, end) if isinstance(end, str) else end)
         self._lanes.done(entry)
 
     def _turn_away(self, why: str) -> None:

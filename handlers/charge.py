@@ -32,6 +32,12 @@ NOT_CHARGED = Reason(
     advice=Advice.SOFT,
 )
 
+UNANSWERED = Reason(
+    code="worker.unanswered",
+    text="The charge may have been sent; the gateway is asked what became of it.",
+    advice=Advice.UNDECIDED,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -104,6 +110,11 @@ def question(operation: Operation, inquiry: Inquiry, *, rules: Rules) -> Questio
         since=inquiry.since,
         transaction_id=operation.payment.transaction_id,
     )
+
+
+def silence() -> News:
+    """A charge that may have been sent and is not seen yet: neither success nor failure (P4)."""
+    return News(fact=Fact.UNDECIDED, reason=UNANSWERED)
 
 
 def absence() -> News:

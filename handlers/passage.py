@@ -29,6 +29,7 @@ from handlers.domain.verdicts import (
 )
 from handlers.plans import verb
 from handlers.ports import (
+    Ahead,
     Clock,
     Gateway,
     Journal,
@@ -135,6 +136,9 @@ async def _ask(operation: Operation, house: House) -> Ending:
             news = _judged(operation, verdict)
             return await _answer(operation, house, news=news, evidence=evidence)
         case NotSeen(complete, why, evidence):
+            if operation.stage is Stage.OPEN:  # nobody was told yet that we do not know
+                news = verb(operation.command).silence()
+                return await _answer(operation, house, news=news, evidence=evidence)
             gone = absent(inquiry, complete=complete, absence_after_s=house.rules.absence_after_s)
             if gone and operation.stage is not Stage.ADMITTED:
                 news = verb(operation.command).absence()
@@ -160,10 +164,13 @@ async def _tell(operation: Operation, house: House) -> Ending:
     payment, occurred_at = operation.payment, operation.answered_at
     assert occurred_at is not None, "what is told was answered"
     try:
-        await house.records.record(payment, occurred_at=occurred_at)
+        known = await house.records.record(payment, occurred_at=occurred_at)
     except Unavailable as unavailable:
         later = Wait(house.rules.unrecorded_wait_s, str(unavailable))
         return await _park(operation, house, wait=later)
+    if isinstance(known, Ahead):
+        outran = await house.journal.outrun(operation, version=known.version + 1)
+        return outran if isinstance(outran, Lost) else await _tell(outran.operation, house)
     messages = [
         house.wire.message(event, occurred_at=occurred_at, traceparent=operation.traceparent)
         for event in events(payment, operation.command.lines)

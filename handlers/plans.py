@@ -32,6 +32,10 @@ class Verb(Protocol):
         """What a verdict means for the payment."""
         ...
 
+    def silence(self) -> News:
+        """What it means that it may have been sent, and nobody knows what became of it."""
+        ...
+
     def absence(self) -> News:
         """What proven absence means for the payment."""
         ...

@@ -73,6 +73,16 @@ class Queued:
     """The payment's last event still lies unpublished in another session's outbox: conclude again a little later."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """News was told up to `version` in time that the journal has lost.
+
+    The news is to be told under `version + 1`.
+    """
+
+    version: int
+
+
 class Gateway(Protocol):
     """The payment gateway. A second one needs no change outside its own folder and the wiring."""
 
@@ -113,6 +123,10 @@ class Journal(Protocol):
         """Append the evidence whoever holds the lease, then move the payment; the operation is ANSWERED."""
         ...
 
+    async def outrun(self, operation: Operation, *, version: int) -> Moved | Lost:
+        """Tell the news under `version`, above all that was told: a journal that lost time would use a number twice."""
+        ...
+
     async def wait(self, operation: Operation, *, wait: Wait) -> Moved | Lost:
         """Park it in its stage until it is due."""
         ...
@@ -127,8 +141,11 @@ class Journal(Protocol):
 class Records(Protocol):
     """The db-service, where the rest of the platform looks payments up."""
 
-    async def record(self, payment: Payment, *, occurred_at: datetime) -> None:
-        """Idempotent by version; returns when it is stored (or a newer version is). Raises Unavailable."""
+    async def record(self, payment: Payment, *, occurred_at: datetime) -> Ahead | None:
+        """Idempotent by version; None when this news is stored, under this version or a later one.
+
+        Raises Unavailable.
+        """
         ...
 
 

@@ -1,11 +1,15 @@
 """Waiting until something has come true, instead of for a time: a busy machine only makes it longer. No claims here."""
 
 import asyncio
+import json
+import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 SETTLES_WITHIN_S: Final = 30.0
+_STARTS_WITHIN_S: Final = 60.0
 _LOOKS_EVERY_S: Final = 0.01
 
 
@@ -15,6 +19,20 @@ def wait_until(claim: Callable[[], bool], *, within_s: float = SETTLES_WITHIN_S)
     while not claim():
         assert time.monotonic() < deadline_s, "did not come true in time"
         time.sleep(_LOOKS_EVERY_S)
+
+
+def addresses(
+    ready_file: Path, process: subprocess.Popen[bytes] | None = None, *, log: Path | None = None
+) -> dict[str, str]:
+    """What a server of ours tells in its ready file, as soon as it listens; fail with its log if it ends before."""
+    wait_until(
+        lambda: ready_file.exists() or (process is not None and process.poll() is not None),
+        within_s=_STARTS_WITHIN_S,
+    )
+    ended = process is not None and process.poll() is not None
+    assert not ended, log.read_text() if log else "the server ended while it started"
+    told: dict[str, str] = json.loads(ready_file.read_text())
+    return told
 
 
 async def until(claim: Callable[[], bool]) -> None:

@@ -10,9 +10,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from db_client.database import Engine
-from db_client.group_commit import GroupCommit, Limits
+from db_client.group_commit import GroupCommit
 from db_client.journal import Journal
 from db_client.moves import Admit, Admitted, Mirror
+from db_client.moving import Limits
 from db_client.reading import Position, Reader
 from db_client.service import DbService
 from db_client.sessions import LeaseKeeper, Started

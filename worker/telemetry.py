@@ -8,7 +8,7 @@ import logging
 import sys
 from collections.abc import MutableMapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
@@ -84,12 +84,13 @@ def _allow_listed(
     return kept
 
 
-def set_up_logs(*, form: str, level: str) -> None:
-    """Logs on standard error, as JSON lines or for the console."""
+def set_up_logs(*, form: str, level: str, stream: TextIO | None = None) -> None:
+    """Logs on standard error (or `stream`), as JSON lines or for the console."""
+    out = stream or sys.stderr
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if form == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else structlog.dev.ConsoleRenderer(colors=out.isatty())
     )
     structlog.configure(
         processors=[
@@ -100,11 +101,11 @@ def set_up_logs(*, form: str, level: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(file=out),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(
-        level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
+        level=logging.WARNING, stream=out, format="%(levelname)s %(name)s: %(message)s"
     )
 
 

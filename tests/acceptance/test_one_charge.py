@@ -21,7 +21,6 @@ from handlers.domain.money import Money
 from tests.crash.installation import Installation, installed, secrets_of, wait_until
 from worker import kafka_admin, wiring
 from worker.demo.audit import settings_of
-from worker.demo.kept_process import KeptProcess
 from worker.demo.stage import Stage, open_stage
 
 COUNT: Final = 200
@@ -217,7 +216,7 @@ def test_a_poisoned_topic(base: Stage) -> None:
             insist_understandable(matched[expected[:3]], expected)
         assert worker.alive
         assert "crashed" not in installation.logs(worker)
-        _insist_no_secret_left(base, installation, worker)
+        _insist_no_secret_left(base.folder, installation, log=installation.logs(worker))
 
 
 def _match(
@@ -263,19 +262,19 @@ def test_a_trace_goes_through(base: Stage) -> None:
         assert {(topic, trace): 1 for topic in topics for trace in (TRACEPARENT, None)} == traces
 
 
-def _insist_no_secret_left(base: Stage, installation: Installation, worker: KeptProcess) -> None:
+def _insist_no_secret_left(folder: Path, installation: Installation, *, log: str) -> None:
     """No card number, token or key in the dead letters, the events, the log, or any table of the journal (P7)."""
     secrets = [
-        PAN, PAN_IN_GROUPS, PAN_IN_GROUPS.replace(" ", ""), f"nonce-{installation.name}", *secrets_of(base.folder),
+        PAN, PAN_IN_GROUPS, PAN_IN_GROUPS.replace(" ", ""), f"nonce-{installation.name}", *secrets_of(folder),
     ]  # fmt: skip
-    secrets.extend(part for it in secrets_of(base.folder) for part in it.split(":")[1:])
+    secrets.extend(part for it in secrets_of(folder) for part in it.split(":")[1:])
     settings = settings_of(installation.stage)
     names = wiring.topics(settings)
     seen = kafka_admin.read_topics(
         settings.kafka_properties(), [*names.events, *names.dead_letters], follow=False
     )
     places: dict[str, bytes] = {
-        "log": installation.logs(worker).encode(),
+        "log": log.encode(),
         "topics": b"\n".join(b"|".join([it.key, it.value, *it.headers.values()]) for it in seen),
         **journal_tables(installation.stage.journal_url),
     }

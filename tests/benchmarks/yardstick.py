@@ -6,7 +6,6 @@ this is the least that a merchant's own loop does. It runs as a program of its o
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,7 @@ import httpx
 import psutil  # type: ignore[import-untyped]  # ships no types
 
 from tests.benchmarks.scenarios import BenchmarkError, Program, Scenario
-from worker.demo.kept_process import KeptProcess
+from worker.demo.stage import serve
 
 _ROOT: Final = Path(__file__).parents[2]
 _START_S: Final = 90.0
@@ -48,7 +47,8 @@ def yardstick(scenario: Scenario, program: Program) -> Yardstick:
     """Measure the SDK with `in_flight` threads against a simulator of its own (which asks for no credentials)."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="yardstick-")))
-        simulator = _simulator(stack, folder)
+        argv = ("-m", "worker.demo.simulator")
+        _, simulator = serve(stack, folder, name="simulator", argv=argv)
         plan = scenario.latency.plan
         httpx.put(f"{simulator['control_url']}/plan", json=plan, trust_env=False).raise_for_status()
         warm_up_s = program.warm_up_s + scenario.latency.high_ms / 1000
@@ -75,20 +75,6 @@ def yardstick(scenario: Scenario, program: Program) -> Yardstick:
         window_s=found["window_s"],
         charges=found["charges"],
     )
-
-
-def _simulator(stack: ExitStack, folder: Path) -> dict[str, str]:
-    ready = folder / "simulator.ready"
-    kept = KeptProcess(
-        "simulator of the yardstick",
-        [sys.executable, "-m", "worker.demo.simulator", "--ready-file", str(ready)],
-        log=folder / "simulator.log",
-        ready=ready,
-        env={**os.environ, "PYTHONPATH": str(_ROOT)},
-    )
-    stack.enter_context(kept)
-    urls: dict[str, str] = json.loads(ready.read_text())
-    return urls
 
 
 class _Loop:

@@ -5,7 +5,6 @@ Used by every suite that speaks to the reference db-service; no test stands here
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from itertools import count
@@ -16,7 +15,7 @@ import httpx
 import yaml
 from jsonschema import Draft202012Validator
 
-from tests.waiting import wait_until
+from tests.waiting import addresses
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = yaml.safe_load((ROOT / "db_client" / "openapi.yaml").read_text(encoding="utf-8"))
@@ -35,13 +34,7 @@ def start(folder: Path, database_url: str, *more: str) -> subprocess.Popen[bytes
 
 def wait_ready(folder: Path, process: subprocess.Popen[bytes] | None = None) -> dict[str, str]:
     """The ready file's content, once it is there."""
-    wait_until(
-        lambda: (folder / "ready").exists() or (process is not None and process.poll() is not None),
-        within_s=60,
-    )
-    assert process is None or process.poll() is None, (folder / "log").read_text()
-    ready: dict[str, str] = json.loads((folder / "ready").read_text())
-    return ready
+    return addresses(folder / "ready", process, log=folder / "log")
 
 
 def make_client(url: str, seen: set[tuple[str, str, int]]) -> httpx.Client:
@@ -58,7 +51,7 @@ def make_client(url: str, seen: set[tuple[str, str, int]]) -> httpx.Client:
         seen.add((path, response.request.method, status))
 
     headers = {"Authorization": f"Bearer {TOKEN}"}
-    return httpx.Client(base_url=url, headers=headers, event_hooks={"response": [hold]})
+    return httpx.Client(base_url=url, headers=headers, event_hooks={"response": [hold]}, timeout=30)
 
 
 def described_by(method: str, path: str) -> tuple[str, Any]:

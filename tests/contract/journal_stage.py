@@ -13,9 +13,10 @@ from typing import Any, Final
 from sqlalchemy import Engine, text
 
 from db_client.database import engine
-from db_client.group_commit import GroupCommit, Limits
+from db_client.group_commit import GroupCommit
 from db_client.journal import Journal
 from db_client.moves import Admission, Admit, Admitted, DeadLetter, Move, Numbered, Source
+from db_client.moving import Limits
 from db_client.reading import Reader
 from db_client.schema import migrate
 from db_client.sealing import Sealer

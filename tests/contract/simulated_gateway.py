@@ -14,13 +14,12 @@ from typing import Any
 
 import httpx
 
-from tests.waiting import wait_until
+from tests.waiting import addresses
 
 ROOT = Path(__file__).parents[2]
 BOM = b"\xef\xbb\xbf"
 ACCEPT = "COMMON.ACCEPT.INAPP.PAYMENT"
 AUTHENTICATION = {"name": "shop", "transactionKey": "key"}
-_STARTS_WITHIN_S = 60.0
 _numbers = itertools.count(1)
 
 
@@ -138,17 +137,9 @@ def running(ready_file: Path, *more: str) -> Iterator[SimulatedGateway]:
     ]
     with subprocess.Popen(command, cwd=ROOT) as process:
         try:
-            gateway = SimulatedGateway(process, wait_for(ready_file, process))
+            gateway = SimulatedGateway(process, addresses(ready_file, process))
             with gateway.client:
                 yield gateway
         finally:
             process.terminate()
         assert 0 == process.wait(timeout=30)
-
-
-def wait_for(ready_file: Path, process: subprocess.Popen[bytes]) -> dict[str, str]:
-    """The URLs, as soon as the simulator listens."""
-    wait_until(lambda: ready_file.exists() or process.poll() is not None, within_s=_STARTS_WITHIN_S)
-    assert process.poll() is None, "the simulator ended while starting"
-    urls: dict[str, str] = json.loads(ready_file.read_text())
-    return urls

@@ -24,26 +24,12 @@ from tests.contract.db_service_contract import (
     payment,
     refund,
     resolve,
-    start,
     user,
-    wait_ready,
 )
-from worker.demo.postgres import Postgres
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-
-@pytest.fixture(scope="module")
-def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The addresses of a running service with a database of its own."""
-    folder = tmp_path_factory.mktemp("db_service")
-    with Postgres(folder / "postgres", durable=False) as postgres:
-        url = postgres.database("db_service")
-        process = start(folder, url, "--control-port", "0", "--die-with-parent")
-        yield wait_ready(folder, process)
-        process.terminate()
-        assert process.wait(5) == 0
 
 
 @pytest.fixture
@@ -51,14 +37,6 @@ def client(ready: dict[str, str]) -> Iterator[httpx.Client]:
     """A client with the token, whose every answer is held against the document."""
     with make_client(ready["url"], set()) as one:
         yield one
-
-
-@pytest.fixture
-def control(ready: dict[str, str]) -> Iterator[httpx.Client]:
-    """The control port; no fault outlives the test."""
-    with httpx.Client(base_url=ready["control_url"]) as one:
-        yield one
-        assert one.delete("/faults").status_code == 200
 
 
 def put(client: httpx.Client, body: dict[str, Any]) -> httpx.Response:
@@ -372,11 +350,10 @@ def test_hang_holds_and_applies_nothing(client: httpx.Client, control: httpx.Cli
     body = payment()
     control.put("/faults", json={"hang": True})
     with pytest.raises(httpx.ReadTimeout):
-        client.put(f"/payments/{body['payment_id']}", json=body, timeout=0.2)
+        client.put(f"/payments/{body['payment_id']}", json=body, timeout=0.5)
     with ThreadPoolExecutor(1) as pool:
         held = pool.submit(put, client, body)
-        while control.get("/counters").json()["faults"]["hung"] < 2:
-            time.sleep(0.02)
+        wait_until(lambda: 2 == control.get("/counters").json()["faults"]["hung"])
         control.delete("/faults")
         with pytest.raises(httpx.RemoteProtocolError):
             held.result()

@@ -10,7 +10,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ import httpx
 import pytest
 
 from tests.contract.db_service_contract import ROOT, make_client, payment, start, wait_ready
+from tests.waiting import wait_until
 from worker.demo.postgres import Postgres
 
 if TYPE_CHECKING:
@@ -38,15 +38,12 @@ def database_url(postgres: Postgres) -> str:
     return postgres.database("db_service")
 
 
-def gone_within(seconds: float, url: str) -> bool:
-    """Whether nobody listens there any more, waiting for it."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            httpx.get(url + "/healthz")
-        except httpx.TransportError:
-            return True
-        time.sleep(0.05)
+def is_gone(url: str) -> bool:
+    """Whether nobody listens there any more."""
+    try:
+        httpx.get(url + "/healthz")
+    except httpx.TransportError:
+        return True
     return False
 
 
@@ -63,12 +60,10 @@ def test_lost_database_is_a_503(postgres: Postgres, database_url: str, tmp_path:
             assert 503 == client.put(path, json=body).status_code
         finally:
             postgres.start()
-        deadline = time.monotonic() + 10
-        while client.put(path, json=body).status_code != 200:
-            assert time.monotonic() < deadline
+        wait_until(lambda: 200 == client.put(path, json=body).status_code)
         assert body == client.get(path).json()
     process.terminate()
-    assert 0 == process.wait(5)
+    assert 0 == process.wait(30)
 
 
 def test_sigterm_ends_it_even_while_it_hangs(database_url: str, tmp_path: Path) -> None:
@@ -77,11 +72,11 @@ def test_sigterm_ends_it_even_while_it_hangs(database_url: str, tmp_path: Path) 
     ready = wait_ready(tmp_path, process)
     httpx.put(ready["control_url"] + "/faults", json={"hang": True})
     with ThreadPoolExecutor(1) as pool:
-        held = pool.submit(httpx.get, ready["url"] + "/healthz", timeout=10)
-        while httpx.get(ready["control_url"] + "/counters").json()["faults"]["hung"] < 1:
-            time.sleep(0.02)
+        held = pool.submit(httpx.get, ready["url"] + "/healthz", timeout=60)
+        counters = ready["control_url"] + "/counters"
+        wait_until(lambda: 1 == httpx.get(counters).json()["faults"]["hung"])
         process.terminate()
-        assert 0 == process.wait(5)
+        assert 0 == process.wait(30)
         with pytest.raises(httpx.TransportError):
             held.result()
     events = [json.loads(line)["event"] for line in (tmp_path / "log").read_text().splitlines()]
@@ -92,19 +87,19 @@ def test_it_ends_with_its_parent(database_url: str, tmp_path: Path) -> None:
     """With --die-with-parent the service is gone soon after a parent that was killed."""
     code = "import sys, time; from pathlib import Path; from tests.contract.db_service_contract "
     code += (
-        "import start; start(Path(sys.argv[1]), sys.argv[2], '--die-with-parent'); time.sleep(60)"
+        "import start; start(Path(sys.argv[1]), sys.argv[2], '--die-with-parent'); time.sleep(300)"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path), database_url], cwd=ROOT
     ) as it:
         url = wait_ready(tmp_path)["url"]
         os.kill(it.pid, signal.SIGKILL)
-    assert gone_within(5, url)
+    wait_until(lambda: is_gone(url))
 
 
 @pytest.mark.parametrize("url", ["postgresql://127.0.0.1:1/nothing", "no url"])
 def test_no_database_is_said_in_one_line(url: str, tmp_path: Path) -> None:
     """A service that cannot start exits with 2 and one line that says why."""
-    assert 2 == start(tmp_path, url).wait(10)
+    assert 2 == start(tmp_path, url).wait(60)
     [line] = (tmp_path / "log").read_text().splitlines()
     assert "cannot start" in json.loads(line)["event"]

@@ -4,7 +4,7 @@ What Authorize.Net alone can do is in `test_gateway_simulator.py`, how a connect
 """
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from itertools import count
 from typing import Protocol
@@ -28,7 +28,7 @@ from handlers.domain.verdicts import (
 from handlers.gateway.authorizenet.client import AuthorizeNet
 from handlers.ports import Gateway
 from tests.contract.gateway_fixtures import CHARGE, KEY, LOGIN, FixedLease, asked_now, settings
-from tests.contract.simulated_gateway import SimulatedGateway, running
+from tests.contract.simulated_gateway import SimulatedGateway
 from tests.doubles.gateway import GatewayDouble, Reply
 from tests.doubles.values import APPROVED, DECLINED, HELD, UNKNOWN
 
@@ -133,16 +133,6 @@ class RealSubject:
     def booked(self, charge: Charge) -> int:
         """By the simulator's ledger."""
         return len(self._simulator.ledger(charge.invoice_number))
-
-
-@pytest.fixture(scope="module")
-def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedGateway]:
-    """One simulator for this file."""
-    folder = tmp_path_factory.mktemp("simulator")
-    key = folder / "key"
-    key.write_text(KEY)
-    with running(folder / "ready", "--login", LOGIN, "--transaction-key-file", str(key)) as started:
-        yield started
 
 
 @pytest.fixture(params=["double", "real"])

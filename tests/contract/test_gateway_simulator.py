@@ -1,9 +1,8 @@
 """The adapter against the simulated gateway, another program: what was charged there, and what we believe of it."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from itertools import count
-from pathlib import Path
 
 import pytest
 
@@ -25,26 +24,13 @@ from handlers.gateway.authorizenet.settings import Account
 from tests.contract.gateway_fixtures import (
     ACCOUNT,
     CHARGE,
-    KEY,
-    LOGIN,
     FixedLease,
     asked_now,
     settings,
 )
-from tests.contract.simulated_gateway import SimulatedGateway, running
+from tests.contract.simulated_gateway import SimulatedGateway
 
 _numbers = count(1)
-
-
-@pytest.fixture(scope="module")
-def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedGateway]:
-    """One simulator for this file, which knows our credentials and no others."""
-    folder: Path = tmp_path_factory.mktemp("simulator")
-    key = folder / "key"
-    key.write_text(KEY)
-    ready = folder / "ready.json"
-    with running(ready, "--login", LOGIN, "--transaction-key-file", str(key)) as started:
-        yield started
 
 
 @pytest.fixture

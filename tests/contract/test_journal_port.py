@@ -246,6 +246,18 @@ async def test_the_way_of_a_charge(subject: Subject) -> None:
     assert subject.due_s(of) is None
 
 
+async def test_news_may_outrun_a_version(subject: Subject) -> None:
+    """The payment gets the higher version and stays answered; the next news go on from there."""
+    of = await answered(subject, subject.admit())
+    moved = await subject.journal.outrun(of, version=5)
+    assert isinstance(moved, Moved)
+    assert (5, Stage.ANSWERED) == (moved.operation.payment.version, moved.operation.stage)
+    same(moved.operation, subject.load(of))
+    subject.take_over(of)
+    assert Lost() == await subject.journal.outrun(moved.operation, version=9)
+    assert 5 == subject.load(of).payment.version
+
+
 async def test_asking_goes_on_after_it_was_told(subject: Subject) -> None:
     """Concluded with a wait it is asking, due again, its question counted; the answer may come from there."""
     of = await answered(subject, subject.admit())

@@ -21,41 +21,21 @@ from handlers.domain.payments import Payment
 from handlers.domain.secret import Secret
 from handlers.domain.states import PaymentState
 from handlers.domain.verdicts import Advice, Method, Reason
-from tests.contract.db_service_contract import DOCUMENT, TOKEN, check, start, wait_ready
+from handlers.ports import Ahead
+from tests.contract.db_service_contract import DOCUMENT, TOKEN, check
 from tests.waiting import until
-from worker.demo.postgres import Postgres
 
 TIMEOUT_S = 1.0  # of one call of a client that gives up soon
 AT = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 _numbers = count(1)
 
 
-@pytest.fixture(scope="module")
-def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The addresses of a running service with a database of its own."""
-    folder = tmp_path_factory.mktemp("records")
-    with Postgres(folder / "postgres", durable=False) as postgres:
-        url = postgres.database("db_service")
-        process = start(folder, url, "--control-port", "0", "--die-with-parent")
-        yield wait_ready(folder, process)
-        process.terminate()
-        assert process.wait(5) == 0
-
-
 @pytest.fixture
 def reader(ready: dict[str, str]) -> Iterator[httpx.Client]:
     """Another service's view of the db-service."""
     headers = {"Authorization": f"Bearer {TOKEN}"}
-    with httpx.Client(base_url=ready["url"], headers=headers) as one:
+    with httpx.Client(base_url=ready["url"], headers=headers, timeout=30) as one:
         yield one
-
-
-@pytest.fixture
-def control(ready: dict[str, str]) -> Iterator[httpx.Client]:
-    """The control port; no fault outlives the test."""
-    with httpx.Client(base_url=ready["control_url"]) as one:
-        yield one
-        one.delete("/faults")
 
 
 def settings(url: str, **changes: Any) -> DbServiceSettings:
@@ -195,14 +175,14 @@ async def test_any_text_of_a_gateway_fits(
     assert {"kind": "", "brand": kept, "last4": None} == there["payment_method"]
 
 
-async def test_repeats_and_older_versions_are_success(
+async def test_repeats_are_success_and_newer_versions_replace(
     records: DbService, reader: httpx.Client
 ) -> None:
-    """The same again changes nothing, an older one changes nothing, a newer one replaces; all return."""
+    """The same again changes nothing; under an older version it is to be told under the one that is there."""
     payment = captured(version=2)
-    await records.record(payment, occurred_at=AT)
-    await records.record(payment, occurred_at=AT)
-    await records.record(replace(payment, version=1), occurred_at=AT)
+    assert await records.record(payment, occurred_at=AT) is None
+    assert await records.record(payment, occurred_at=AT) is None
+    assert Ahead(1) == await records.record(replace(payment, version=1), occurred_at=AT)
     assert 2 == stored(reader, payment)["version"]
     await records.record(replace(payment, version=3), occurred_at=AT)
     assert 3 == stored(reader, payment)["version"]
@@ -219,15 +199,24 @@ async def test_same_version_with_other_texts_is_success(
     assert "This transaction has been approved." == stored(reader, payment)["reason_text"]
 
 
-async def test_same_version_with_another_state_needs_a_person(records: DbService) -> None:
-    """A contradiction is told with the payment and what differs, and holds up nobody else."""
+async def test_other_news_under_a_version_that_is_taken_must_outrun_it(records: DbService) -> None:
+    """Told in time that the journal lost: the news goes under the next version, which is then stored."""
+    payment = captured(version=3)
+    await records.record(payment, occurred_at=AT)
+    for version in (1, 3):
+        other = replace(payment, version=version, state=PaymentState.DECLINED, captured_minor=0)
+        assert Ahead(3) == await records.record(other, occurred_at=AT)
+    assert await records.record(replace(other, version=4), occurred_at=AT) is None
+
+
+async def test_another_payment_under_our_id_needs_a_person(records: DbService) -> None:
+    """Whose payment it is never changes: that is told with what differs, and holds up nobody else."""
     payment = captured()
     await records.record(payment, occurred_at=AT)
-    other = replace(payment, state=PaymentState.DECLINED, captured_minor=0)
     with pytest.raises(Unavailable) as caught:
-        await records.record(other, occurred_at=AT)
+        await records.record(replace(payment, order_id="ord-other"), occurred_at=AT)
     assert f"payment {payment.payment_id} version 1 is stored there" in str(caught.value)
-    assert "payment_status, state, captured_minor:" in str(caught.value)
+    assert "other order_id:" in str(caught.value)
     await records.record(captured(), occurred_at=AT)
     assert records.available
 

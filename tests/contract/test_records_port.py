@@ -3,7 +3,7 @@
 What the client promises beyond the port is in `test_records.py`.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -18,10 +18,9 @@ from handlers.domain.money import Money
 from handlers.domain.payments import Payment
 from handlers.domain.secret import Secret
 from handlers.domain.states import PaymentState
-from handlers.ports import Records
-from tests.contract.db_service_contract import TOKEN, start, wait_ready
+from handlers.ports import Ahead, Records
+from tests.contract.db_service_contract import TOKEN
 from tests.doubles.records import RecordsDouble
-from worker.demo.postgres import Postgres
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 _numbers = count(1)
@@ -89,18 +88,6 @@ def control(ready: dict[str, str], **faults: bool) -> None:
     assert httpx.put(url, json=faults, trust_env=False).is_success
 
 
-@pytest.fixture(scope="module")
-def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """A running service."""
-    folder = tmp_path_factory.mktemp("records")
-    with Postgres(folder / "postgres", durable=False, say=lambda _: None) as postgres:
-        url = postgres.database("db_service")
-        process = start(folder, url, "--control-port", "0", "--die-with-parent")
-        yield wait_ready(folder, process)
-        process.terminate()
-        assert 0 == process.wait(10)
-
-
 @pytest.fixture(params=["double", "real"])
 async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     """The records under test."""
@@ -137,21 +124,31 @@ async def test_the_same_again_is_success(subject: Subject) -> None:
     assert (1, "unknown") == subject.stored(one)
 
 
-async def test_an_older_version_is_success_and_changes_nothing(subject: Subject) -> None:
-    """Knowledge only grows: the newer version stays."""
+async def test_other_news_below_what_was_told_must_outrun_it(subject: Subject) -> None:
+    """Knowledge only grows: the newer version stays, and says under which one other news may be told."""
     one = payment()
     newer = replace(one, version=2, state=PaymentState.DECLINED)
     await subject.records.record(newer, occurred_at=AT + timedelta(seconds=5))
-    await subject.records.record(one, occurred_at=AT)
+    assert Ahead(2) == await subject.records.record(one, occurred_at=AT)
     assert (2, "declined") == subject.stored(one)
+    assert await subject.records.record(replace(one, version=3), occurred_at=AT) is None
+    assert (3, "unknown") == subject.stored(one)
 
 
-async def test_other_content_under_a_version_is_not_taken(subject: Subject) -> None:
-    """Two truths under one version is our own bug: the first stays, and the caller hears of it."""
+async def test_the_same_news_is_told_under_the_version_that_is_there(subject: Subject) -> None:
+    """A journal that lost time finds the same outcome again: the consumers know it by the number they heard."""
+    one = payment(version=2)
+    await subject.records.record(one, occurred_at=AT)
+    assert Ahead(1) == await subject.records.record(replace(one, version=1), occurred_at=AT)
+    assert await subject.records.record(one, occurred_at=AT) is None
+
+
+async def test_other_news_under_a_version_is_not_taken(subject: Subject) -> None:
+    """Two truths under one version would be told under one event id: the first stays."""
     one = payment()
     await subject.records.record(one, occurred_at=AT)
-    with pytest.raises(Unavailable):
-        await subject.records.record(replace(one, state=PaymentState.DECLINED), occurred_at=AT)
+    other = replace(one, state=PaymentState.DECLINED)
+    assert Ahead(1) == await subject.records.record(other, occurred_at=AT)
     assert (1, "unknown") == subject.stored(one)
 
 

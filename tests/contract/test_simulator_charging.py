@@ -1,6 +1,5 @@
 """The simulator's rules: approvals, tokens and profiles, triggers, duplicates, lists and details."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,27 +8,12 @@ from tests.contract.simulated_gateway import (
     SimulatedGateway,
     charge_body,
     profile,
-    running,
     settings,
     token,
 )
 
 CREATE = "createTransactionRequest"
 NEWEST_FIRST = {"orderBy": "submitTimeUTC", "orderDescending": True}
-
-
-@pytest.fixture(scope="module")
-def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedGateway]:
-    """One simulator for the file."""
-    with running(tmp_path_factory.mktemp("simulator") / "ready.json") as gateway:
-        yield gateway
-
-
-@pytest.fixture
-def gateway(process: SimulatedGateway) -> SimulatedGateway:
-    """The same simulator, emptied."""
-    process.control("POST", "/reset")
-    return process
 
 
 def test_an_approval_has_the_vendors_shape(gateway: SimulatedGateway) -> None:

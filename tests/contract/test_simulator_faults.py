@@ -4,7 +4,6 @@ import json
 import statistics
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +21,6 @@ from tests.waiting import wait_until
 
 CREATE = "createTransactionRequest"
 PATIENCE_S = 30.0
-
-
-@pytest.fixture(scope="module")
-def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedGateway]:
-    """One simulator for the file."""
-    with running(tmp_path_factory.mktemp("simulator") / "ready.json") as gateway:
-        yield gateway
-
-
-@pytest.fixture
-def gateway(process: SimulatedGateway) -> SimulatedGateway:
-    """The same simulator, emptied."""
-    process.control("POST", "/reset")
-    return process
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,25 +19,10 @@ from tests.contract.simulated_gateway import (
     SimulatedGateway,
     charge_body,
     running,
-    wait_for,
 )
-from tests.waiting import wait_until
+from tests.waiting import addresses, wait_until
 
 CREATE = "createTransactionRequest"
-
-
-@pytest.fixture(scope="module")
-def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedGateway]:
-    """One simulator for the file."""
-    with running(tmp_path_factory.mktemp("simulator") / "ready.json") as gateway:
-        yield gateway
-
-
-@pytest.fixture
-def gateway(process: SimulatedGateway) -> SimulatedGateway:
-    """The same simulator, emptied."""
-    process.control("POST", "/reset")
-    return process
 
 
 def test_every_body_starts_with_the_byte_order_mark(gateway: SimulatedGateway) -> None:
@@ -252,7 +236,7 @@ def test_an_orphan_ends_by_itself(tmp_path: Path) -> None:
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
-        urls = wait_for(ready, parent)
+        urls = addresses(ready, parent)
         parent.send_signal(signal.SIGKILL)
     wait_until(lambda: not _alive(child))
     with pytest.raises(httpx.ConnectError):

@@ -32,5 +32,5 @@ def played(base: Stage, request: pytest.FixtureRequest) -> Iterator[Mapping[Scen
         and "scene" in item.fixturenames
     ]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        yield {scene: pool.submit(scene[0], base, *scene[1:]) for scene in chosen}
+        yield {scene: pool.submit(scene[0], base, where=scene[1], at=scene[2]) for scene in chosen}
         pool.shutdown(cancel_futures=True)

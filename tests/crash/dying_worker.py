@@ -57,12 +57,12 @@ class Death:
         time.sleep(0.2 if self.by == signal.SIGKILL else 0.0)
 
 
-def _replace(owner: object, name: str, by: object) -> None:
+def _replace(owner: object, name: str, *, by: object) -> None:
     """Put `by` in the place of what is there."""
     setattr(owner, name, by)
 
 
-def _after(death: Death, owner: type, name: str) -> None:
+def _after(death: Death, owner: type, *, name: str) -> None:
     """The place lies behind this method; with whom it dies is the method's first argument."""
     real = getattr(owner, name)
 
@@ -71,7 +71,7 @@ def _after(death: Death, owner: type, name: str) -> None:
         death.pass_by(who)
         return result
 
-    _replace(owner, name, wrapped)
+    _replace(owner, name, by=wrapped)
 
 
 def _admitted(death: Death) -> None:
@@ -80,11 +80,11 @@ def _admitted(death: Death) -> None:
             death.pass_by()
             return super().commit(*args, **kwargs)
 
-    _replace(intake, "Consumer", Dying)
+    _replace(intake, "Consumer", by=Dying)
 
 
 def _opened(death: Death) -> None:
-    _after(death, Journal, "open")
+    _after(death, Journal, name="open")
 
 
 def _under_way(death: Death) -> None:
@@ -95,19 +95,19 @@ def _under_way(death: Death) -> None:
         if call is not None and call.guarded:
             death.pass_by(after_s=UNDER_WAY_S)
 
-    _replace(Gate, "let_pass", wrapped)
+    _replace(Gate, "let_pass", by=wrapped)
 
 
 def _sent(death: Death) -> None:
-    _after(death, AuthorizeNet, "send")
+    _after(death, AuthorizeNet, name="send")
 
 
 def _answered(death: Death) -> None:
-    _after(death, Journal, "answer")
+    _after(death, Journal, name="answer")
 
 
 def _recorded(death: Death) -> None:
-    _after(death, DbService, "record")
+    _after(death, DbService, name="record")
 
 
 def _concluded(death: Death) -> None:
@@ -117,7 +117,7 @@ def _concluded(death: Death) -> None:
         death.pass_by(rows[0].message.event_id)
         puts(self, rows)
 
-    _replace(Publisher, "put", wrapped)
+    _replace(Publisher, "put", by=wrapped)
 
 
 def _kafka_txn(method: str, *, after: bool = False) -> Callable[[Death], None]:
@@ -131,7 +131,7 @@ def _kafka_txn(method: str, *, after: bool = False) -> Callable[[Death], None]:
             if after:
                 death.pass_by()
 
-        _replace(publisher, "Producer", type("Dying", (Producer,), {method: wrapped}))
+        _replace(publisher, "Producer", by=type("Dying", (Producer,), {method: wrapped}))
 
     return arm
 
@@ -144,7 +144,7 @@ def _fenced(death: Death) -> None:
         death.pass_by(kwargs["session_id"])
         return mark
 
-    _replace(parts, "fence", wrapped)
+    _replace(parts, "fence", by=wrapped)
 
 
 def _rehomed(death: Death) -> None:
@@ -156,7 +156,7 @@ def _rehomed(death: Death) -> None:
             death.pass_by(move.dead_session)
         return result
 
-    _replace(GroupCommit, "write", wrapped)
+    _replace(GroupCommit, "write", by=wrapped)
 
 
 PLACES: dict[str, Callable[[Death], None]] = {

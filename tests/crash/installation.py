@@ -165,7 +165,9 @@ def installed(base: Stage, name: str, *, partitions: int = 4) -> Iterator[Instal
 def _with_gateway(stack: ExitStack, stage: Stage) -> Stage:
     """A gateway of its own, so that faults and counts of one test are nobody else's."""
     key = Path(stage.environment["WORKER_GATEWAY_TRANSACTION_KEY_FILE"])
-    simulator, urls = stage_module._simulator(stack, stage.folder, {"transaction_key": key}, 1)
+    simulator, urls = stage_module._simulator(
+        stack, stage.folder, files={"transaction_key": key}, seed=1
+    )
     stage.environment["WORKER_GATEWAY_URL"] = urls["url"]
     return replace(stage, simulator=simulator, gateway_control=urls["control_url"])
 

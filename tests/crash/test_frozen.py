@@ -2,7 +2,6 @@
 
 import re
 import signal
-from collections.abc import Callable
 from dataclasses import astuple
 from typing import Any
 
@@ -34,13 +33,13 @@ def everything(installation: Installation) -> tuple[Any, ...]:
 
 
 def wakes_harmlessly(
-    installation: Installation, sleeper: KeptProcess, other: KeptProcess, wake: Callable[[], None]
+    installation: Installation, sleeper: KeptProcess, *, other: KeptProcess
 ) -> None:
     """After the other one has done everything, waking the sleeper changes nothing; it begins anew and works."""
     assert installation.settles()
     before = everything(installation)
     assert [] == before[3]
-    wake()
+    sleeper.thaw()
     assert wait_until(lambda: '"the session is over"' in installation.logs(sleeper))
     assert wait_until(lambda: sessions_started(installation, sleeper) > 1)
     assert sleeper.alive
@@ -59,13 +58,13 @@ def wakes_harmlessly(
 def test_frozen_while_calls_are_in_flight(base: Stage) -> None:
     """Calls under way and others queued: their answers move nothing, what was queued is not sent."""
     with installed(base, "frozen") as installation:
-        installation.stage.gateway("PUT", "/plan", SLOW)
+        installation.stage.gateway("PUT", "/plan", body=SLOW)
         sleeper = installation.worker("sleeper")
         installation.publish(COUNT)
         assert wait_until(lambda: 5 <= installation.charge_calls() < COUNT - 5)
         sleeper.freeze()
         other = installation.worker("other")
-        wakes_harmlessly(installation, sleeper, other, sleeper.thaw)
+        wakes_harmlessly(installation, sleeper, other=other)
         captured = [it for it in installation.entries().values() if it.state == "captured"]
         assert len(captured) == installation.charge_calls()
 
@@ -82,7 +81,7 @@ def test_frozen_between_the_intent_and_the_gate(base: Stage) -> None:
         found = re.search(r"DIES AT .* initiation:(\S+)", installation.logs(sleeper))
         assert found is not None
         assert signal.SIGSTOP != sleeper.returncode
-        wakes_harmlessly(installation, sleeper, other, sleeper.thaw)
+        wakes_harmlessly(installation, sleeper, other=other)
         assert "failed" == installation.entries()[found[1]].state
 
 
@@ -95,4 +94,4 @@ def test_frozen_inside_the_kafka_txn(base: Stage) -> None:
         other = installation.worker("other")
         installation.publish(COUNT)
         assert wait_until(lambda: f"DIES AT {place}" in installation.logs(sleeper))
-        wakes_harmlessly(installation, sleeper, other, sleeper.thaw)
+        wakes_harmlessly(installation, sleeper, other=other)

@@ -22,7 +22,7 @@ def assigned(installation: Installation, name: str) -> int:
 def test_one_leaves_and_comes_back(base: Stage, protocol: str) -> None:
     """Three rebalances under load, in both group protocols: each payment once, in order, nothing left behind."""
     with installed(base, f"group-{protocol}") as installation:
-        installation.stage.gateway("PUT", "/plan", BUSY)
+        installation.stage.gateway("PUT", "/plan", body=BUSY)
         settings = {"kafka_group_protocol": protocol}
         first = installation.worker("first", settings=settings)
         second = installation.worker("second", settings=settings)

@@ -20,12 +20,12 @@ BUSY = {"latency": {"uniform_ms": [200, 600]}, "faults": {"decline": 0.05}}
 
 
 @contextmanager
-def own_journal(base: Stage, folder: Path, name: str) -> Iterator[tuple[Installation, Postgres]]:
+def own_journal(base: Stage, folder: Path, *, name: str) -> Iterator[tuple[Installation, Postgres]]:
     """An installation whose journal lives on a server of its own."""
     with Postgres(folder) as server:
         stage = replace(base, postgres=server, environment=dict(base.environment))
         with installed(stage, name) as installation:
-            installation.stage.gateway("PUT", "/plan", BUSY)
+            installation.stage.gateway("PUT", "/plan", body=BUSY)
             yield installation, server
 
 
@@ -33,7 +33,7 @@ def own_journal(base: Stage, folder: Path, name: str) -> Iterator[tuple[Installa
 def test_put_back_in_time(base: Stage, tmp_path: Path, workers_live: bool) -> None:
     """What was charged in the lost time is found at the gateway; the books are equal afterwards."""
     name = "restored-live" if workers_live else "restored-dead"
-    with own_journal(base, tmp_path / "postgres", name) as (installation, server):
+    with own_journal(base, tmp_path / "postgres", name=name) as (installation, server):
         # Those that live on must outlive the repair, so that it is their own count of commits that tells them. The
         # deadline is long enough for a busy machine: here no answer is to be lost.
         settings = {"gateway_deadline_s": "5", "lease_s": "20" if workers_live else "8"}
@@ -69,18 +69,37 @@ def test_put_back_in_time(base: Stage, tmp_path: Path, workers_live: bool) -> No
             assert all("put back in time" in installation.logs(it) for it in workers)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a version that was told in the lost time is used again for other news: the db-service refuses it for ever,"
-    " and a consumer that knows event ids drops the event",
-)
+def test_an_idle_worker_notices(base: Stage, tmp_path: Path) -> None:
+    """No command comes after the repair, so no commit tells it: still it reads again what the journal forgot.
+
+    Regression: the session's count of commits was compared in commits only, and an idle session made none. What was
+    forgotten lay in the topic until the next command came.
+    """
+    with own_journal(base, tmp_path / "postgres", name="restored-idle") as (installation, server):
+        installation.stage.gateway("DELETE", "/plan")
+        installation.worker("one", settings={"lease_s": "20"})
+        server.backup(tmp_path / "backup")
+        installation.publish(3)
+        assert installation.settles()
+        server.restore(tmp_path / "backup")
+        assert 0 == len(installation.entries())
+        assert installation.settles()
+        verdict = installation.books(time_lost=True)
+        assert [] == verdict.differences
+        assert {"captured": 3} == dict(verdict.states)
+        assert 3 == installation.charge_calls()
+
+
 def test_an_unknown_that_was_told_in_the_lost_time(base: Stage, tmp_path: Path) -> None:
     """Told as unknown (version 1), forgotten, found as charged: the news must get a version that nobody was told."""
-    with own_journal(base, tmp_path / "postgres", "restored-unknown") as (installation, server):
+    with own_journal(base, tmp_path / "postgres", name="restored-unknown") as (
+        installation,
+        server,
+    ):
         # The first life never gets round to asking again.
         worker = installation.worker("one", settings={"ask_schedule_s": "300", "lease_s": "20"})
         server.backup(tmp_path / "backup")
-        installation.stage.gateway("PUT", "/plan", {"faults": {"lost_answer": 1.0}})
+        installation.stage.gateway("PUT", "/plan", body={"faults": {"lost_answer": 1.0}})
         installation.publish(3)
         assert installation.rests()
         assert {"unknown": 3} == dict(installation.books().states)

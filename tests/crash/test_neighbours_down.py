@@ -46,7 +46,7 @@ def working(
 ) -> Iterator[tuple[Installation, KeptProcess]]:
     """One worker under load; after the block the load ends, all comes to rest, and the books are equal."""
     with installed(base, name) as installation:
-        installation.stage.gateway("PUT", "/plan", BUSY)
+        installation.stage.gateway("PUT", "/plan", body=BUSY)
         worker = installation.worker("worker")
         with load(installation, wave=3, every_s=0.2):
             assert wait_until(lambda: installation.charge_calls() >= 5)
@@ -126,7 +126,7 @@ def test_the_db_service_is_away(base: Stage) -> None:
     """It refuses, or takes the request and never answers: what is answered waits unrecorded, nothing new is opened."""
     with working(base, "records") as (installation, _):
         for fault in ("down", "hang"):
-            base.db_service_faults("PUT", "/faults", {fault: True})
+            base.db_service_faults("PUT", "/faults", body={fault: True})
             try:
                 assert wait_until(lambda: pauses(installation))
             finally:
@@ -134,23 +134,24 @@ def test_the_db_service_is_away(base: Stage) -> None:
             assert goes_on(installation)
 
 
-def gateway_away(base: Stage, fault: str, _: int) -> None:
-    """Every charge meets `fault`, or the gateway stands still; then it is mended."""
-    claim = each_is_asked_for_once if "uncharged" in fault else each_is_charged
+def gateway_away(base: Stage, *, where: str, at: int) -> None:
+    """Every charge meets `where`, or the gateway stands still; then it is mended."""
+    assert at == 1, "there is one way to be away"
+    claim = each_is_asked_for_once if "uncharged" in where else each_is_charged
     if (
-        fault == "frozen"
+        where == "frozen"
     ):  # what was accepted by its socket and given up meanwhile may be read, or not
         claim = each_is_charged_or_absent
-    with working(base, f"gateway-{fault.replace('_', '-')}", then=claim) as (installation, _worker):
-        if fault == "frozen":
+    with working(base, f"gateway-{where.replace('_', '-')}", then=claim) as (installation, _worker):
+        if where == "frozen":
             installation.stage.simulator.freeze()
         else:
-            installation.stage.gateway("PUT", "/plan", {**BUSY, "faults": {fault: 1.0}})
+            installation.stage.gateway("PUT", "/plan", body={**BUSY, "faults": {where: 1.0}})
         try:
             assert wait_until(lambda: pauses(installation))
         finally:
             installation.stage.simulator.thaw()
-            installation.stage.gateway("PUT", "/plan", BUSY)
+            installation.stage.gateway("PUT", "/plan", body=BUSY)
         assert goes_on(installation)
 
 

@@ -29,7 +29,7 @@ def dying(installation: Installation, place: str, *, at: int, name: str = "dying
     return installation.worker(name, argv=("-m", "tests.crash.dying_worker", place, str(at)))
 
 
-def insist_died(installation: Installation, worker: KeptProcess, place: str) -> str:
+def insist_died(installation: Installation, worker: KeptProcess, *, place: str) -> str:
     """The worker died of SIGKILL at `place`; with what (a payment's id, or "")."""
     assert wait_until(lambda: not worker.alive)
     assert -signal.SIGKILL == worker.returncode
@@ -56,42 +56,42 @@ def insist_books_are_equal(installation: Installation) -> list[str]:
     return failed
 
 
-def on_the_way(base: Stage, place: str, at: int) -> None:
-    """One worker dies at the `at`-th passing of `place`, then a second one is started."""
-    with installed(base, f"k{list(PLACES).index(place)}-{at}") as installation:
-        installation.stage.gateway("PUT", "/plan", LATENCY)
-        first = dying(installation, place, at=at)
+def on_the_way(base: Stage, *, where: str, at: int) -> None:
+    """One worker dies at the `at`-th passing of `where`, then a second one is started."""
+    with installed(base, f"k{list(PLACES).index(where)}-{at}") as installation:
+        installation.stage.gateway("PUT", "/plan", body=LATENCY)
+        first = dying(installation, where, at=at)
         publish_in_waves(installation, first)
-        victim = insist_died(installation, first, place)
+        victim = insist_died(installation, first, place=where)
         installation.worker("second")
         failed = insist_books_are_equal(installation)
-        if place in NOT_CHARGED:
+        if where in NOT_CHARGED:
             assert victim in failed
         else:
             assert victim not in failed
 
 
-def inside_a_take_over(base: Stage, place: str, at: int) -> None:
+def inside_a_take_over(base: Stage, *, where: str, at: int) -> None:
     """The second worker dies while it takes the first one over; the third takes both over."""
-    with installed(base, f"t{list(PLACES).index(place)}-{at}") as installation:
-        installation.stage.gateway("PUT", "/plan", LATENCY)
-        heir = dying(installation, place, at=at, name="heir")
+    with installed(base, f"t{list(PLACES).index(where)}-{at}") as installation:
+        installation.stage.gateway("PUT", "/plan", body=LATENCY)
+        heir = dying(installation, where, at=at, name="heir")
         first = dying(installation, "after send, before answer", at=3)
         publish_in_waves(installation, first)
-        insist_died(installation, first, "after send, before answer")
-        insist_died(installation, heir, place)
+        insist_died(installation, first, place="after send, before answer")
+        insist_died(installation, heir, place=where)
         installation.worker("third")
         insist_books_are_equal(installation)
 
 
-def beside_another_one(base: Stage, place: str, at: int) -> None:
+def beside_another_one(base: Stage, *, where: str, at: int) -> None:
     """With a second worker in the group from the start, nothing needs to be started for the work to go on."""
-    with installed(base, f"b{list(PLACES).index(place)}-{at}") as installation:
-        installation.stage.gateway("PUT", "/plan", LATENCY)
+    with installed(base, f"b{list(PLACES).index(where)}-{at}") as installation:
+        installation.stage.gateway("PUT", "/plan", body=LATENCY)
         installation.worker("second")
-        first = dying(installation, place, at=at)
+        first = dying(installation, where, at=at)
         publish_in_waves(installation, first)
-        insist_died(installation, first, place)
+        insist_died(installation, first, place=where)
         insist_books_are_equal(installation)
 
 

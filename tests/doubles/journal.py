@@ -88,6 +88,15 @@ class JournalDouble:
         changes = {"payment": payment, "answered_at": self.clock.now()}
         return self._moved(row, "answer", stage=Stage.ANSWERED, **changes)
 
+    async def outrun(self, operation: Operation, *, version: int) -> Moved | Lost:
+        """The same news under a higher version."""
+        self.power.point("outrun")
+        row = self._mine(operation)
+        if row is None:
+            return Lost()
+        payment = replace(operation.payment, version=version)
+        return self._moved(row, "outrun", payment=payment)
+
     async def wait(self, operation: Operation, *, wait: Wait) -> Moved | Lost:
         """Due again later."""
         self.power.point("wait")

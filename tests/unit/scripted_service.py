@@ -185,7 +185,8 @@ async def tell(records: Records, payment: Payment) -> str:
     """Record it; "" where it is recorded, else why not. Any other error than Unavailable is a test's failure."""
     why = ""
     try:
-        await records.record(payment, occurred_at=AT)
+        ahead = await records.record(payment, occurred_at=AT)
+        why = repr(ahead) if ahead else ""
     except Unavailable as unavailable:
         why = str(unavailable).removeprefix("db-service is unavailable: ")
     assert TOKEN not in why

@@ -129,7 +129,8 @@ async def test_every_entry_with_every_finding(
     asks = stage in {Stage.OPEN, Stage.ASKING} or (stage is Stage.ADMITTED and suspect)
     assert asks == (asked == 1)
     if asks:
-        assert int(isinstance(finding, Found)) == world.statuses()
+        tells = isinstance(finding, Found) or stage is Stage.OPEN  # then that we do not know
+        assert int(tells) == world.statuses()
         assert isinstance(ending, Done) == (finding in FOUND[:2])
         assert (world.due_s(of.operation_id) is None) == isinstance(ending, Done)
         assert [finding.evidence] == world.journal.evidence[of.operation_id]
@@ -137,6 +138,18 @@ async def test_every_entry_with_every_finding(
         assert [] == world.power.passed
     else:
         assert 1 == world.statuses()
+
+
+async def test_an_open_intent_that_is_not_seen_is_told_as_pending(world: World) -> None:
+    """After a crash nobody was told yet that we do not know: the first silent answer tells it, once (P4)."""
+    of = staged(world, Stage.OPEN)
+    world.gateway.findings += [ABSENT, ABSENT]
+    assert isinstance(await world.carry(of), Parked)
+    assert (1, PaymentState.UNKNOWN) == (world.statuses(), world.payment(of.operation_id).state)
+    world.pass_due(of.operation_id)
+    assert isinstance(await world.again(of.operation_id), Parked)
+    assert 1 == world.statuses()
+    assert [] == world.gateway.sent
 
 
 @pytest.mark.parametrize(
@@ -150,13 +163,12 @@ async def test_every_entry_with_every_finding(
         (0, 9_000_000, ABSENT, False),
     ],
 )
-@pytest.mark.parametrize("stage", [Stage.OPEN, Stage.ASKING])
 async def test_absence_needs_two_complete_scans_and_time(
-    world: World, stage: Stage, scans: int, *, after_s: float, finding: NotSeen, gone: bool
+    world: World, scans: int, *, after_s: float, finding: NotSeen, gone: bool
 ) -> None:
     """A charge is failed only by a second complete scan late enough; before that it waits, by the schedule."""
     now = MIDNIGHT + timedelta(seconds=after_s)
-    of = staged(world, stage, inquiry=inquiry(complete_scans=scans, asked=1, now=now))
+    of = staged(world, Stage.ASKING, inquiry=inquiry(complete_scans=scans, asked=1, now=now))
     world.gateway.findings.append(finding)
     ending = await world.carry(of)
     assert isinstance(ending, Done if gone else Parked)

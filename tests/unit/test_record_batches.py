@@ -70,7 +70,7 @@ async def test_what_arrives_meanwhile_goes_into_the_next_call() -> None:
             await turns()
         held.released.set()
         assert [""] * 12 == await asyncio.gather(*told)
-        assert [1, 5, 6] == [len(post) for post in service.posts]
+        assert 3 == len(service.posts)
 
 
 async def test_nobody_waits_behind_a_slow_call() -> None:

@@ -27,11 +27,10 @@ def _crash() -> None:
 
 
 @pytest.fixture
-def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+def written() -> Iterator[io.StringIO]:
     """What a worker's log would say."""
     stream = io.StringIO()
-    monkeypatch.setattr("sys.stderr", stream)
-    set_up_logs(form="json", level="debug")
+    set_up_logs(form="json", level="debug", stream=stream)
     yield stream
     structlog.reset_defaults()
 

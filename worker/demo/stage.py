@@ -11,7 +11,7 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -123,12 +123,12 @@ class Stage:
                 kept.thaw()
                 kept.stop(grace_s=15)
 
-    def gateway(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+    def gateway(self, method: str, path: str, *, body: Mapping[str, Any] | None = None) -> Any:
         """Talk to the simulator's control port."""
         return _control(self.gateway_control, method, path=path, body=body)
 
     def db_service_faults(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None
+        self, method: str, path: str, *, body: Mapping[str, Any] | None = None
     ) -> Any:
         """Talk to the db-service's fault port."""
         return _control(self.db_service_control, method, path=path, body=body)
@@ -202,7 +202,7 @@ def _start(
     files = _secret_files(folder)
     db_service, service = _db_service(stack, folder, url=db_url, files=files)
     say(f"db-service answers at {service['url']}")
-    simulator, gateway = _simulator(stack, folder, files, seed)
+    simulator, gateway = _simulator(stack, folder, files=files, seed=seed)
     say(f"Authorize.Net simulator answers at {gateway['url']}")
     environment = {
         "WORKER_ENVIRONMENT": "demo",
@@ -273,38 +273,40 @@ def _secret_files(folder: Path) -> dict[str, Path]:
     return {name: place / name for name in values}
 
 
+def serve(
+    stack: ExitStack, folder: Path, *, name: str, argv: Sequence[str]
+) -> tuple[KeptProcess, dict[str, str]]:
+    """Start one of our own servers, `argv` behind Python, and give the addresses that it tells in its ready file."""
+    ready = folder / f"{name}.ready"
+    kept = KeptProcess(
+        name,
+        [sys.executable, *argv, "--ready-file", str(ready)],
+        log=folder / f"{name}.log",
+        ready=ready,
+        env=_inherited(),
+    )
+    stack.enter_context(kept)
+    return kept, json.loads(ready.read_text())
+
+
 def _db_service(
     stack: ExitStack, folder: Path, *, url: str, files: Mapping[str, Path]
 ) -> tuple[KeptProcess, dict[str, str]]:
-    ready = folder / "db-service.ready"
-    kept = KeptProcess(
-        "db-service",
-        [sys.executable, "-m", "worker.demo.db_service", "--port", "0", "--control-port", "0",
-         "--database-url", url, "--token-file", str(files["db_service_token"]), "--ready-file", str(ready),
-         "--die-with-parent"],
-        log=folder / "db-service.log",
-        ready=ready,
-        env=_inherited(),
+    argv = (
+        "-m", "worker.demo.db_service", "--port", "0", "--control-port", "0", "--database-url", url,
+        "--token-file", str(files["db_service_token"]), "--die-with-parent",
     )  # fmt: skip
-    stack.enter_context(kept)
-    return kept, json.loads(ready.read_text())
+    return serve(stack, folder, name="db-service", argv=argv)
 
 
 def _simulator(
-    stack: ExitStack, folder: Path, files: Mapping[str, Path], seed: int
+    stack: ExitStack, folder: Path, *, files: Mapping[str, Path], seed: int
 ) -> tuple[KeptProcess, dict[str, str]]:
-    ready = folder / "simulator.ready"
-    kept = KeptProcess(
-        "simulator",
-        [sys.executable, "-m", "worker.demo.simulator", "--port", "0", "--control-port", "0",
-         "--ready-file", str(ready), "--login", _LOGIN,
-         "--transaction-key-file", str(files["transaction_key"]), "--seed", str(seed)],
-        log=folder / "simulator.log",
-        ready=ready,
-        env=_inherited(),
+    argv = (
+        "-m", "worker.demo.simulator", "--port", "0", "--control-port", "0", "--login", _LOGIN,
+        "--transaction-key-file", str(files["transaction_key"]), "--seed", str(seed),
     )  # fmt: skip
-    stack.enter_context(kept)
-    return kept, json.loads(ready.read_text())
+    return serve(stack, folder, name="simulator", argv=argv)
 
 
 def _inherited() -> dict[str, str]:

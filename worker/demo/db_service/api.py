@@ -117,7 +117,7 @@ class SeededRoutes:
         """Stores a document; the last one wins."""
         body = msgspec.json.decode(await _body(request), type=self._shape)
         _check_key(request, body, id_field=self._id_field)
-        key = getattr(body, id_field=self._id_field)
+        key = getattr(body, self._id_field)
         await self._database.write(partial(writing.seed, table=self._table, body=body, key=key))
         return _json(body)
 

@@ -17,6 +17,7 @@ from sqlalchemy import (
     RowMapping,
     Text,
     bindparam,
+    case,
     func,
     or_,
     select,
@@ -129,16 +130,27 @@ _KNOWN: Final = select(
     operation.c.stage,
     operation.c.payment_id,
 ).where(operation.c.operation_id == func.any(bindparam("ids")))
-_read = given(topic_id=Text(), partition=Integer(), topic=Text(), next_offset=BigInteger())
+_read = given(
+    topic_id=Text(), partition=Integer(), topic=Text(), next_offset=BigInteger(), since=_MOMENT
+)
 _at = upsert(position).from_select(
-    ["topic_id", "partition", "topic", "next_offset"],
-    select(_read.c.topic_id, _read.c.partition, _read.c.topic, _read.c.next_offset),
+    ["topic_id", "partition", "topic", "next_offset", "updated_at"],
+    select(
+        _read.c.topic_id,
+        _read.c.partition,
+        _read.c.topic,
+        _read.c.next_offset,
+        func.coalesce(_read.c.since, func.clock_timestamp()),
+    ),
 )
 _POSITION: Final = _at.on_conflict_do_update(
     index_elements=["topic_id", "partition"],
     set_={
         "next_offset": func.greatest(position.c.next_offset, _at.excluded.next_offset),
-        "updated_at": func.clock_timestamp(),
+        "updated_at": case(
+            (_at.excluded.next_offset > position.c.next_offset, _at.excluded.updated_at),
+            else_=position.c.updated_at,
+        ),
     },
 )
 _ANSWERED_RECORDS: Final = select(outbox.c.answers).where(
@@ -171,7 +183,7 @@ def admit(ground: Ground, move: Admit, *, deadline_s: float, status_topic: str) 
         if fate is Fate.CONFLICT
     ]
     _dead_letters(ground, [*move.dead_letters, *conflicts])
-    _positions(ground, move.positions)
+    _positions(ground, move)
     new = [
         _operation(admission, ground, deadline_s=deadline_s)
         for name, admission in first.items()
@@ -312,10 +324,16 @@ def _dead_letters(ground: Ground, letters: Sequence[DeadLetter]) -> None:
             write_outbox(ground, [letter.message], payment_id=None, answers=letter.source.key)
 
 
-def _positions(ground: Ground, positions: Mapping[tuple[str, str, int], int]) -> None:
+def _positions(ground: Ground, move: Admit) -> None:
     read: list[dict[str, Any]] = [
-        {"topic": topic, "topic_id": topic_id, "partition": partition, "next_offset": offset}
-        for (topic, topic_id, partition), offset in sorted(positions.items())
+        {
+            "topic": place[0],
+            "topic_id": place[1],
+            "partition": place[2],
+            "next_offset": offset,
+            "since": move.since[place].isoformat() if place in move.since else None,
+        }
+        for place, offset in sorted(move.positions.items())
     ]
     if read:
         ground.connection.execute(_POSITION, rows(read))

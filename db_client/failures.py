@@ -2,29 +2,36 @@
 
 from typing import Final
 
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
 
 from handlers.domain.errors import Unavailable
 
-_RETRIED: Final = frozenset(
-    {"40001", "40P01", "55P03", "57014"}
-)  # serialisation, deadlock, lock and statement timeout
-# What says nothing about the move, but that the database cannot write now: a broken connection, shutting down or
-# starting up, read-only (a standby, or a guard against a full disk), disk full, no connection left, an I/O error.
-_AWAY: Final = ("08", "57P", "25006", "53100", "53300", "58030")
+# Serialisation, deadlock, lock and statement timeout; a row that another session wrote at the same moment.
+_RETRIED: Final = frozenset({"40001", "40P01", "55P03", "57014", "23505"})
+_TWIN: Final = "23505"
+_REFUSED: Final = ("22", "23")  # a value or a constraint: this move, and no other, is at fault
 
 
 def is_away(error: DBAPIError) -> bool:
-    """The database is not there for anybody: find out what became of the db_txn, and wait."""
+    """Nothing is said about the move, but that the database cannot write now: find out what became of it, and wait.
+
+    Everything that is neither a refusal nor passing: a broken connection, shutting down or starting, read-only, disk
+    full, no memory, no rights, no table. Good commands must not become dead letters because of an operator's slip.
+    """
     code = sqlstate(error)
-    if error.connection_invalidated or (isinstance(error, OperationalError) and code is None):
-        return True
-    return code is not None and code.startswith(_AWAY)
+    if error.connection_invalidated or code is None:
+        return isinstance(error, OperationalError | InternalError) or error.connection_invalidated
+    return code not in _RETRIED and not code.startswith(_REFUSED)
 
 
 def is_passing(error: Exception) -> bool:
     """The same move may succeed at once: it met another one."""
     return isinstance(error, DBAPIError) and sqlstate(error) in _RETRIED
+
+
+def is_twin(error: Exception) -> bool:
+    """Another session wrote the same row first; after a few tries it is the move that is at fault."""
+    return isinstance(error, DBAPIError) and sqlstate(error) == _TWIN
 
 
 def away(error: DBAPIError) -> Unavailable:

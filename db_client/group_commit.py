@@ -21,7 +21,7 @@ from sqlalchemy import Connection, Engine, bindparam, exists, func, select, upda
 from sqlalchemy.exc import DBAPIError
 
 from db_client import progress
-from db_client.failures import is_away, is_passing
+from db_client.failures import is_away, is_passing, is_twin
 from db_client.ground import Ground, StaleMoveError
 from db_client.incarnation import read_incarnation, same_timeline
 from db_client.moves import Answer, Move, Numbered, Park, Rehome
@@ -207,18 +207,31 @@ class GroupCommit:
             self._persist(together)
 
     def _persist(self, batch: Sequence[Submission]) -> None:
-        for round_ in range(_TRIES):
+        tries = 0
+        while True:
             try:
                 results, outbox = self._apply_until_reached(batch)
             except _REFUSALS as refused:
-                if is_passing(refused) and round_ + 1 < _TRIES:
+                tries += 1
+                if is_passing(refused) and (tries < _TRIES or self._waits_for_locks(refused)):
                     continue
                 self._refused(batch, refused)
                 return
+            self.available = True
             if outbox:
                 self._on_outbox(outbox)
             settle(list(zip((it.future for it in batch), results, strict=True)))
             return
+
+    def _waits_for_locks(self, passing: Exception) -> bool:
+        """Somebody holds a lock for long (an index is built, say): nobody's command is at fault, so all wait for it."""
+        if is_twin(passing):
+            return False
+        self.available = False
+        self.beat = time.monotonic()
+        if not self._alive():
+            raise SessionOver("the journal was locked for longer than the lease")
+        return True
 
     def _refused(self, batch: Sequence[Submission], why: Exception) -> None:
         if len(batch) > 1:

@@ -1,7 +1,7 @@
 """What the journal is asked to write, as frozen values, and what it answers. One move is one row of a batch."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -72,6 +72,9 @@ class Admit:
     admissions: Sequence[Admission]
     dead_letters: Sequence[DeadLetter]
     positions: Mapping[tuple[str, str, int], int]  # (topic, topic id, partition) → next offset
+    since: Mapping[tuple[str, str, int], datetime] = field(default_factory=dict)
+    # For partitions in which suspects were read: what they were read under. The position keeps that time, or the next
+    # assignment would look for the rest of them from today on only.
 
 
 @dataclass(frozen=True, slots=True)

@@ -278,14 +278,17 @@ def _after(move: Park) -> dict[str, Any]:
     }
 
 
-_said = given(operation_id=Text(), payment_id=Text(), what=Text(), body=JSONB())
+_said = given(
+    operation_id=Text(), payment_id=Text(), what=Text(), transaction_id=Text(), body=JSONB()
+)
 _EVIDENCE: Final = insert(evidence).from_select(
-    ["operation_id", "payment_id", "session_id", "what", "body"],
+    ["operation_id", "payment_id", "session_id", "what", "transaction_id", "body"],
     select(
         _said.c.operation_id,
         _said.c.payment_id,
         bindparam("me", type_=Text),
         _said.c.what,
+        _said.c.transaction_id,
         _said.c.body,
     ),
 )
@@ -298,6 +301,7 @@ def append_evidence(ground: Ground, moves: Sequence[Answer | Park]) -> None:
             "operation_id": move.operation.operation_id,
             "payment_id": move.operation.payment.payment_id,
             "what": f"answer:{move.payment.state.value}" if isinstance(move, Answer) else "asked",
+            "transaction_id": move.payment.transaction_id if isinstance(move, Answer) else None,
             "body": dict(move.evidence if isinstance(move, Answer) else move.wait.evidence),
         }
         for move in moves

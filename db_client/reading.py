@@ -1,18 +1,19 @@
 """Reads of the journal that a session works with: positions, what is due, whole operations. Nothing is written here."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, RowMapping, bindparam, func, select
+from sqlalchemy import Connection, Engine, RowMapping, Select, Text, bindparam, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import DBAPIError
 
 from db_client import command_json
 from db_client.failures import away
 from db_client.sealing import SealBrokenError, Sealer
-from db_client.tables import attempt, operation, payment, position
+from db_client.tables import attempt, evidence, operation, payment, position, session
 from handlers.domain.money import Money
 from handlers.domain.payments import Payment
 from handlers.domain.recovery import Inquiry, Stage
@@ -27,19 +28,37 @@ _DUE: Final = (
         operation.c.session_id == bindparam("me"),
         _IN_WORK,
         operation.c.due_at <= func.clock_timestamp(),
+        operation.c.operation_id != func.all(bindparam("held", type_=ARRAY(Text))),
     )
     .order_by(operation.c.due_at)
     .limit(bindparam("most"))
 )
 # What this session owns without a due time is in work here, or was forgotten: the caller knows which.
-_UNDATED: Final = select(operation.c.operation_id).where(
-    operation.c.session_id == bindparam("me"), _IN_WORK, operation.c.due_at.is_(None)
+_UNDATED: Final = (
+    select(operation.c.operation_id)
+    .where(
+        operation.c.session_id == bindparam("me"),
+        _IN_WORK,
+        operation.c.due_at.is_(None),
+        operation.c.operation_id != func.all(bindparam("held", type_=ARRAY(Text))),
+    )
+    .limit(bindparam("most"))
 )
 _WHOLE: Final = (
     select(
         operation,
         *(column.label(f"payment_{column.name}") for column in payment.c),
         attempt.c.merchant_account,
+        attempt.c.invoice_number,
+        select(evidence.c.transaction_id)
+        .where(
+            evidence.c.operation_id == operation.c.operation_id,
+            evidence.c.transaction_id.is_not(None),
+        )
+        .order_by(evidence.c.evidence_id.desc())
+        .limit(1)
+        .scalar_subquery()
+        .label("told_transaction_id"),
         func.clock_timestamp().label("now"),
     )
     .join(payment, payment.c.payment_id == operation.c.payment_id)
@@ -97,18 +116,25 @@ class Reader:
             found = connection.execute(select(position).where(position.c.topic_id == topic_id))
             return {row.partition: Position(row.next_offset, row.updated_at) for row in found}
 
-    def due(self, *, most: int) -> list[str]:
-        """Ids of what is due, the longest overdue first."""
+    def ended(self) -> bool:
+        """Whether this session's own row was ended, or is not there."""
         with self._connection() as connection:
-            parameters = {"me": self._session_id, "most": most}
-            return [row.operation_id for row in connection.execute(_DUE, parameters)]
+            own = select(session.c.ended_at).where(session.c.session_id == self._session_id)
+            row = connection.execute(own).one_or_none()
+        return row is None or row.ended_at is not None
 
-    def undated(self) -> list[str]:
-        """Ids of what is unfinished and has no due time."""
+    def due(self, *, most: int, held: Sequence[str] = ()) -> list[str]:
+        """Ids of what is due, the longest overdue first, without those in `held`."""
+        return self._ids(_DUE, most=most, held=held)
+
+    def undated(self, *, most: int = 1000, held: Sequence[str] = ()) -> list[str]:
+        """Ids of what is unfinished and has no due time, without those in `held`."""
+        return self._ids(_UNDATED, most=most, held=held)
+
+    def _ids(self, statement: Select[Any], *, most: int, held: Sequence[str]) -> list[str]:
         with self._connection() as connection:
-            return [
-                row.operation_id for row in connection.execute(_UNDATED, {"me": self._session_id})
-            ]
+            parameters = {"me": self._session_id, "most": most, "held": list(held)}
+            return [row.operation_id for row in connection.execute(statement, parameters)]
 
     def whole(self, ids: Collection[str]) -> Loaded:
         """The operations themselves, as they stand now; those of other sessions are left out."""
@@ -160,6 +186,8 @@ class Reader:
                 until=row["until"],
                 now=row["now"],
                 merchant_account=row["merchant_account"],
+                invoice_number=row["invoice_number"],
+                transaction_id=row["told_transaction_id"],
             ),
             answered_at=row["answered_at"],
             traceparent=row["traceparent"],

@@ -50,6 +50,7 @@ _NAME: Final = "db-service"
 _WHOSE: Final = frozenset({"payment_id", "order_id", "user_id", "amount_minor", "currency"})
 _CLOSED: Final = "its client was closed"
 _TOKEN: Final = frozenset({401, 403})
+_NOT_FOUND: Final = 404
 _CONTRACT: Final = frozenset({400, 413, 422})  # this body is at fault, not the service
 _BROKEN_OFF: Final = "the call was broken off"
 
@@ -114,6 +115,22 @@ class DbService:
         if isinstance(settled, Unavailable):
             raise settled
         return settled
+
+    async def knows(self, payment_id: str) -> bool:
+        """Whether any version of it was ever recorded. Raises Unavailable."""
+        if not self.available:
+            raise Unavailable(_NAME, _CLOSED if self._closed else self._breaker.why)
+        path = f"/payments/{quote(payment_id, safe='')}"
+        ask = Ask("payment", "GET", path, read_stored)
+        match await self._call(ask, trying=False, fine=_NOT_FOUND):
+            case Heard():
+                return True
+            case Refused(status) if status == _NOT_FOUND:
+                return False
+            case Refused(status):
+                raise Unavailable(_NAME, _advice(status))
+            case Failed(why):
+                raise Unavailable(_NAME, why)
 
     async def probe(self) -> str:
         """Ask whether address and token are good, writing nothing: "" where they are, else what is wrong."""
@@ -204,15 +221,20 @@ class DbService:
             case _:
                 assert_never(result)
 
-    async def _call(self, ask: Ask[ReadT], *, trying: bool) -> Heard[ReadT] | Refused | Failed:
-        """Call, and tell the breaker how it went: a try gets one go, others stop where the breaker opened meanwhile."""
+    async def _call(
+        self, ask: Ask[ReadT], *, trying: bool, fine: int | None = None
+    ) -> Heard[ReadT] | Refused | Failed:
+        """Call, and tell the breaker how it went: a try gets one go, others stop where the breaker opened meanwhile.
+
+        `fine` is a status that is an answer here, and no fault of the service.
+        """
         result = await self._calls.call(
             ask,
             tries=1 if trying else self._settings.tries,
             worth_it=lambda: self._breaker.lets_pass,
         )
         match result:
-            case Refused(status) if status not in _CONTRACT:
+            case Refused(status) if status not in _CONTRACT and status != fine:
                 definite = status in _TOKEN
                 self._breaker.heard_ill(_advice(status), trying=trying, definite=definite)
             case Heard() | Refused():

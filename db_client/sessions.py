@@ -182,6 +182,7 @@ class LeaseKeeper:
         self._deadline = taken_at + started.lease_s
         self._on_over = on_over
         self._ahead = timedelta()
+        self._revoked = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
         self.beat = time.monotonic()
@@ -197,7 +198,7 @@ class LeaseKeeper:
 
     def remaining_s(self) -> float:
         """Seconds for which this session surely is alive. Negative: over."""
-        return self._deadline - boottime()
+        return -math.inf if self._revoked else self._deadline - boottime()
 
     def alive(self) -> bool:
         """Whether the lease still runs, as far as this process knows."""
@@ -205,7 +206,7 @@ class LeaseKeeper:
 
     def revoke(self) -> None:
         """This session is over: from now on the gate lets nothing pass."""
-        self._deadline = -math.inf
+        self._revoked = True
 
     def now(self) -> datetime:
         """The database's time, estimated from the last renewal."""
@@ -229,7 +230,7 @@ class LeaseKeeper:
             now = connection.execute(
                 _RENEW, {"me": self._session_id, "lease_s": self._lease_s}
             ).scalar_one_or_none()
-        if now is None or self._deadline == -math.inf:
+        if now is None or self._revoked:
             return False
         self._deadline = before + self._lease_s
         self._ahead = now - datetime.now(UTC)

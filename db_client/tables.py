@@ -1,5 +1,6 @@
 """The journal's tables. Statements live in `statements.py`, migrations in `migrations/`; a test compares the two.
 
+- `installation`: one row; with which keys and names this journal began, so that nobody goes on under others.
 - `session`, `lease`: one running worker process. The lease stands in a row of its own because work locks the session's
   row for the length of a commit, and a renewal must never queue behind work.
 - `operation`, `payment`, `attempt`: what was asked, where the payment stands, what may have been sent.
@@ -41,6 +42,16 @@ _MOMENT: Final = TIMESTAMP(timezone=True)
 _NOW: Final = text("clock_timestamp()")
 _ZERO: Final = text("0")
 _EMPTY: Final = text("''")
+
+installation: Final = Table(
+    "installation",
+    metadata,
+    Column("single", Boolean, primary_key=True, server_default=text("true")),
+    Column("fingerprint", Text, nullable=False),
+    Column("group_name", Text, nullable=False),
+    Column("created_at", _MOMENT, nullable=False, server_default=_NOW),
+    CheckConstraint("single", name="one_row"),
+)
 
 session: Final = Table(
     "session",
@@ -165,8 +176,12 @@ evidence: Final = Table(
     Column("session_id", Text, nullable=False),
     Column("at", _MOMENT, nullable=False, server_default=_NOW),
     Column("what", Text, nullable=False),
+    Column(
+        "transaction_id", Text
+    ),  # what a late answer told: asked for before anything is called absent
     Column("body", JSONB, nullable=False),
     Index("ix_evidence_payment_id", "payment_id"),
+    Index("ix_evidence_operation_id", "operation_id"),
 )
 
 outbox: Final = Table(

@@ -1,7 +1,7 @@
 """The verb of a payment initiation: what to send, and what a verdict means. Pure; no branch of it lives elsewhere."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from handlers.domain.commands import WALLET_DESCRIPTORS, InitiatePayment, Mode, OpaqueData
@@ -69,6 +69,13 @@ def plan(operation: Operation, *, rules: Rules, now: datetime) -> Charge | Refus
             " Nothing was taken; start a new payment.",
             advice=Advice.SOFT,
         )
+    if now - command.issued_at > timedelta(seconds=rules.max_command_age_s):
+        return _refusal(
+            "too_old",
+            text=f"The payment was asked for at {command.issued_at.isoformat()}, longer ago than is allowed."
+            " Nothing was taken; start a new payment.",
+            advice=Advice.SOFT,
+        )
     account = rules.merchant_accounts.get(command.money.currency)
     if account is None:
         known = ", ".join(sorted(rules.merchant_accounts)) or "none"
@@ -104,11 +111,11 @@ def question(operation: Operation, inquiry: Inquiry, *, rules: Rules) -> Questio
         return None
     return Question(
         merchant_account=account,
-        invoice_number=_invoice(operation, rules),
+        invoice_number=inquiry.invoice_number or _invoice(operation, rules),
         money=command.money,
         mode=command.mode,
         since=inquiry.since,
-        transaction_id=operation.payment.transaction_id,
+        transaction_id=operation.payment.transaction_id or inquiry.transaction_id,
     )
 
 

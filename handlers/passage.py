@@ -126,6 +126,16 @@ async def _send(operation: Operation, house: House, *, intent: Intent) -> Ending
 
 
 async def _ask(operation: Operation, house: House) -> Ending:
+    try:
+        return await _asked(operation, house)
+    except (
+        Unavailable
+    ) as unavailable:  # the db-service, which must say whether a suspect was told of
+        wait = Wait(house.rules.unrecorded_wait_s, str(unavailable))
+        return await _park(operation, house, wait=wait)
+
+
+async def _asked(operation: Operation, house: House) -> Ending:
     inquiry = operation.inquiry
     assert inquiry is not None, "the journal gives each operation that is asked for its inquiry"
     question = verb(operation.command).question(operation, inquiry, rules=house.rules)
@@ -140,7 +150,9 @@ async def _ask(operation: Operation, house: House) -> Ending:
                 news = verb(operation.command).silence()
                 return await _answer(operation, house, news=news, evidence=evidence)
             gone = absent(inquiry, complete=complete, absence_after_s=house.rules.absence_after_s)
-            if gone and operation.stage is not Stage.ADMITTED:
+            if gone and (
+                operation.stage is not Stage.ADMITTED or await _was_told(operation, house)
+            ):
                 news = verb(operation.command).absence()
                 return await _answer(operation, house, news=news, evidence=evidence)
             again_s = 0.0 if gone else ask_again_s(house.rules.ask_schedule_s, asked=inquiry.asked)
@@ -168,9 +180,11 @@ async def _tell(operation: Operation, house: House) -> Ending:
     except Unavailable as unavailable:
         later = Wait(house.rules.unrecorded_wait_s, str(unavailable))
         return await _park(operation, house, wait=later)
-    if isinstance(known, Ahead):
+    if isinstance(known, Ahead):  # parked in between, so that two who outrun each other do not spin
         outran = await house.journal.outrun(operation, version=known.version + 1)
-        return outran if isinstance(outran, Lost) else await _tell(outran.operation, house)
+        if isinstance(outran, Lost):
+            return outran
+        return await _park(outran.operation, house, wait=Wait(0.0, "told under a higher version"))
     messages = [
         house.wire.message(event, occurred_at=occurred_at, traceparent=operation.traceparent)
         for event in events(payment, operation.command.lines)
@@ -186,6 +200,14 @@ async def _tell(operation: Operation, house: House) -> Ending:
             return lost
         case never:
             assert_never(never)
+
+
+async def _was_told(operation: Operation, house: House) -> bool:
+    """Whether a suspect ended in the time that the journal lost: then it is told as failed, and never sent again.
+
+    A refusal before processing leaves no row in the gateway's lists, but the db-service was told of it.
+    """
+    return await house.records.knows(operation.payment.payment_id)
 
 
 def _judged(operation: Operation, verdict: Approved | Declined | Held | Unknown) -> News:

@@ -148,6 +148,10 @@ class Records(Protocol):
         """
         ...
 
+    async def knows(self, payment_id: str) -> bool:
+        """Whether any version of this payment was ever recorded. Raises Unavailable."""
+        ...
+
 
 class Wire(Protocol):
     """Encodes events for Kafka."""
@@ -181,6 +185,7 @@ class Rules:
     merchant_accounts: dict[str, str]
     invoice_key: bytes = field(repr=False)
     absence_after_s: float = 900.0
+    max_command_age_s: float = 86_400.0
     ask_schedule_s: tuple[float, ...] = (5, 15, 45, 120, 300, 900, 3600, 21_600, 86_400)
     unsent_wait_s: float = 5.0
     unrecorded_wait_s: float = 5.0

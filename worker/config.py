@@ -212,7 +212,9 @@ class Settings(BaseSettings):
     @property
     def longest_send_s(self) -> float:
         """From the intent's commit to the last moment at which one of its calls can still be under way."""
-        return self.unsent_within_s + self.gateway_deadline_s + self.gateway_connect_timeout_s
+        return (
+            self.unsent_within_s + 2 * self.gateway_deadline_s
+        )  # the first try may fail as late as its deadline
 
     def secret(self, name: str) -> Secret:
         """The secret `name` from its variable or its file. Raises InvalidValueError where neither is set."""

@@ -8,6 +8,8 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from db_client.group_commit import JournalRefusedError
@@ -20,8 +22,28 @@ from worker.telemetry import Metrics, log, where
 _CRASH_REST_S: Final = 5.0
 
 
+_QUESTIONS_AT_ONCE: Final = 8
+_MAX_QUESTIONS: Final = 500
+
+
+@dataclass(slots=True)
+class _Team:
+    """Operations of one kind of work: at most `most` at once, the others in line."""
+
+    most: int
+    queue: deque[Operation] = field(default_factory=deque)
+    tasks: "set[asyncio.Task[None]]" = field(default_factory=set)
+
+    def __len__(self) -> int:
+        return len(self.queue) + len(self.tasks)
+
+
 class Crew:
-    """Runs at most `in_flight` operations; holds as many again, so that a free place is filled at once."""
+    """Runs at most `in_flight` payments; holds as many again, so that a free place is filled at once.
+
+    Questions to the gateway have a small team of their own: after a bad day there may be thousands of them, and they
+    must neither keep new payments out nor be kept out by them.
+    """
 
     def __init__(
         self,
@@ -34,28 +56,31 @@ class Crew:
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._house = house
-        self._most = in_flight
         self._healthy = healthy
         self._metrics = metrics
         self._on_over = on_over
         self._loop = loop
-        self._queue: deque[Operation] = deque()
+        self._work = _Team(in_flight)
+        self._questions = _Team(_QUESTIONS_AT_ONCE)
         self._held: set[str] = set()  # everything that is in memory here, by operation id
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._set_aside: set[str] = set()  # what cannot be loaded until a person mends it
         self._on_the_way = 0  # handed over by intake, not yet seen by the loop
         self._lock = threading.Lock()
         self._closed = False
 
     def room(self) -> int:
         """How many more may be taken now; 0 while anything that a payment needs is down. From any thread."""
-        if self._closed or not self._healthy():
+        if self._closed or not self._healthy() or len(self._questions) >= _MAX_QUESTIONS:
             return 0
         with self._lock:
-            return 2 * self._most - len(self._held) - self._on_the_way
+            return 2 * self._work.most - len(self._work) - self._on_the_way
 
     def places(self) -> int:
         """How many more the janitor may wake: due work finds a place even where intake has filled its own."""
-        return 0 if self._closed else 3 * self._most - len(self._held)
+        if self._closed:
+            return 0
+        work = max(0, 3 * self._work.most - len(self._work))
+        return work + max(0, _MAX_QUESTIONS - len(self._questions))
 
     def take(self, operations: Sequence[Operation]) -> None:
         """Start these as soon as there is a place. From any thread."""
@@ -64,9 +89,13 @@ class Crew:
                 self._on_the_way += len(operations)
             self._loop.call_soon_threadsafe(self._take, operations)
 
+    def occupied(self) -> list[str]:
+        """Ids that are in memory here, or set aside: the janitor need not look for them."""
+        return [*self._held, *self._set_aside]
+
     def reserve(self, ids: Iterable[str]) -> list[str]:
         """Those of `ids` that are not held here; they are from now on. For the janitor, before it loads them."""
-        new = [name for name in ids if name not in self._held]
+        new = [name for name in ids if name not in self._held and name not in self._set_aside]
         self._held.update(new)
         return new
 
@@ -74,15 +103,21 @@ class Crew:
         """Give reserved ids back that were not started after all."""
         self._held.difference_update(ids)
 
+    def set_aside(self, ids: Iterable[str]) -> None:
+        """Reserved ids that cannot be loaded: out of the way until this process is started anew."""
+        self._held.difference_update(ids)
+        self._set_aside.update(ids)
+
     def start_reserved(self, operations: Sequence[Operation]) -> None:
         """Start operations whose ids were reserved."""
-        self._queue.extend(operations)
+        for operation in operations:
+            self._team(operation).queue.append(operation)
         self.pump()
 
     @property
     def in_flight(self) -> int:
-        """How many are in work."""
-        return len(self._tasks)
+        """How many payments are in work."""
+        return len(self._work.tasks)
 
     def holds(self, operation_id: str) -> bool:
         """Whether it is in memory here."""
@@ -90,42 +125,47 @@ class Crew:
 
     def pump(self) -> None:
         """Fill the free places. What is in the queue but may not be opened now stays there."""
+        self._fill(self._questions)
+        self._fill(self._work)
+        self._metrics.in_flight.set(len(self._work.tasks))
+        self._metrics.queued.set(len(self._work.queue) + len(self._questions.queue))
+
+    def _fill(self, team: _Team) -> None:
         waiting: list[Operation] = []
         healthy = self._healthy()
-        while self._queue and len(self._tasks) < self._most and not self._closed:
-            operation = self._queue.popleft()
-            if not healthy and STEPS[operation.stage, operation.suspect] is Step.PLAN:
+        while team.queue and len(team.tasks) < team.most and not self._closed:
+            operation = team.queue.popleft()
+            if not healthy and _step(operation) is Step.PLAN:
                 waiting.append(operation)
                 continue
             task = self._loop.create_task(self._run(operation), name=operation.operation_id)
-            self._tasks.add(task)
-            task.add_done_callback(self._finished)
-        self._queue.extendleft(reversed(waiting))
-        self._metrics.in_flight.set(len(self._tasks))
-        self._metrics.queued.set(len(self._queue))
+            team.tasks.add(task)
+            task.add_done_callback(partial(self._finished, team))
+        team.queue.extendleft(reversed(waiting))
 
     async def drain(self, *, grace_s: float) -> int:
         """Start nothing more; wait for what is in flight. Returns how many were left behind, in the journal."""
         self._closed = True
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=grace_s)
-        left = [task for task in self._tasks if not task.done()]
+        tasks = self._work.tasks | self._questions.tasks
+        if tasks:
+            await asyncio.wait(tasks, timeout=grace_s)
+        left = [task for task in tasks if not task.done()]
         for task in left:
             task.cancel()
         if left:
             await asyncio.wait(left, timeout=_CRASH_REST_S)
-        return len(left) + len(self._queue)
+        return len(left) + len(self._work.queue) + len(self._questions.queue)
+
+    def _team(self, operation: Operation) -> _Team:
+        return self._questions if _step(operation) is Step.ASK else self._work
 
     def _take(self, operations: Sequence[Operation]) -> None:
         with self._lock:
             self._on_the_way -= len(operations)
-        fresh = [it for it in operations if it.operation_id not in self._held]
-        self._held.update(it.operation_id for it in fresh)
-        self._queue.extend(fresh)
-        self.pump()
+        self.start_reserved([it for it in operations if self.reserve([it.operation_id])])
 
-    def _finished(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
+    def _finished(self, team: _Team, task: "asyncio.Task[None]") -> None:
+        team.tasks.discard(task)
         self._held.discard(task.get_name())
         self.pump()
 
@@ -161,3 +201,7 @@ class Crew:
             stage=operation.stage.value,
             why=why,
         )
+
+
+def _step(operation: Operation) -> Step:
+    return STEPS[operation.stage, operation.suspect]

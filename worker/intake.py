@@ -8,10 +8,10 @@ stays in its group. Nothing here waits without a bound.
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
@@ -137,6 +137,13 @@ class Intake:
         finally:
             consumer.close()
 
+    def stale_topic(self, ids: Mapping[str, str]) -> str:
+        """A topic of ours whose id is not the one of `ids` (topic name → id) any more, or ""."""
+        for (topic, _), part in list(self._assigned.items()):
+            if topic in ids and ids[topic] != part.topic_id:
+                return topic
+        return ""
+
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         try:
             self._assign(consumer, partitions)
@@ -232,9 +239,7 @@ class Intake:
         part = self._assigned.get((topic, partition))
         if part is None:
             return None  # taken away meanwhile: its next owner starts from the journal's position
-        headers: dict[str, bytes] = {}
-        for pair in message.headers() or []:
-            headers.setdefault(pair[0], pair[1] if isinstance(pair[1], bytes) else b"")
+        headers = _headers(message)
         key, value = message.key(), message.value()
         return Record(
             source=Source(topic, part.topic_id, partition, offset),
@@ -249,6 +254,7 @@ class Intake:
         admissions: list[Admission] = []
         letters: list[DeadLetter] = []
         positions: dict[tuple[str, str, int], int] = {}
+        since: dict[tuple[str, str, int], datetime] = {}
         for record in records:
             source = record.source
             found = self._decode_patiently(consumer, record)
@@ -264,8 +270,11 @@ class Intake:
                     partition=source.partition,
                     offset=source.offset,
                 )
-            positions[source.topic, source.topic_id, source.partition] = source.offset + 1
-        return Admit(admissions, letters, positions)
+            place = source.topic, source.topic_id, source.partition
+            positions[place] = source.offset + 1
+            if record.suspect_since is not None:
+                since[place] = record.suspect_since
+        return Admit(admissions, letters, positions, since)
 
     def _decode_patiently(self, consumer: Consumer, record: Record) -> Admission | DeadLetter:
         """Decode; a schema registry that is down pauses intake and never fills the dead letters."""
@@ -287,11 +296,11 @@ class Intake:
         if len(move.admissions) > 1:
             middle = len(move.admissions) // 2
             first = self._admitted(consumer, Admit(move.admissions[:middle], [], {}))
-            rest = Admit(move.admissions[middle:], move.dead_letters, move.positions)
+            rest = replace(move, admissions=move.admissions[middle:])
             second = self._admitted(consumer, rest)
             return Admitted([*first.fates, *second.fates], [*first.operations, *second.operations])
         bad = [DeadLetter(it.source, it.refused()) for it in move.admissions]
-        letters = Admit([], [*move.dead_letters, *bad], move.positions)
+        letters = replace(move, admissions=[], dead_letters=[*move.dead_letters, *bad])
         return self._await(consumer, self.journal.admit(letters))
 
     def _await(self, consumer: Consumer, future: "Future[Admitted]") -> Admitted:
@@ -357,6 +366,18 @@ class Intake:
             )
         if move.dead_letters:
             self.metrics.admitted.labels("dead_letter").inc(len(move.dead_letters))
+
+
+def _headers(message: Message) -> dict[str, bytes]:
+    """The first value of each name. Names that are no text make the client library fail: such a record has none."""
+    try:
+        pairs = message.headers() or []
+    except (SystemError, UnicodeDecodeError):
+        return {}
+    headers: dict[str, bytes] = {}
+    for pair in pairs:
+        headers.setdefault(pair[0], pair[1] if isinstance(pair[1], bytes) else b"")
+    return headers
 
 
 def _reason(found: DeadLetter) -> str:

@@ -15,13 +15,14 @@ from db_client.group_commit import GroupCommit
 from db_client.moves import Mirror, Rehome, Rehomed
 from db_client.reading import Reader
 from db_client.takeovers import Sessions
-from handlers.domain.errors import Unavailable
+from handlers.domain.errors import SessionOver, Unavailable
 from worker.crew import Crew
 from worker.telemetry import Metrics, log
 
 _SWEEP_S: Final = 15.0
 _BACKLOG_S: Final = 5.0
 _PROOF_S: Final = 2.0
+_TOPICS_S: Final = 30.0
 _REST_S: Final = 1.0
 
 
@@ -44,6 +45,7 @@ class Janitor:
         commits: GroupCommit,
         crew: Crew,
         fence: Callable[[str], int | None],
+        stale_topic: Callable[[], str],
         deadline_s: float,
         rounds: Rounds,
         metrics: Metrics,
@@ -53,6 +55,7 @@ class Janitor:
         self._commits = commits
         self._crew = crew
         self._fence = fence
+        self._stale_topic = stale_topic
         self._deadline_s = deadline_s
         self._rounds = rounds
         self._metrics = metrics
@@ -60,7 +63,7 @@ class Janitor:
 
     async def run(self) -> None:
         """Go the rounds until cancelled. Raises SessionOver."""
-        sweep = dead = backlog = proof = 0.0
+        sweep = dead = backlog = proof = topics = 0.0
         while True:
             self.beat = now = time.monotonic()
             try:
@@ -78,6 +81,9 @@ class Janitor:
                 if now >= backlog:
                     backlog = now + _BACKLOG_S
                     await self._measure()
+                if now >= topics:
+                    topics = now + _TOPICS_S
+                    await self._insist_on_topics()
             except Unavailable as unavailable:
                 log.warning("the janitor waits", why=str(unavailable))
                 await asyncio.sleep(_REST_S)
@@ -90,15 +96,24 @@ class Janitor:
         """
         await self._commits.write(Mirror(0))
 
+    async def _insist_on_topics(self) -> None:
+        """A topic that was deleted and made anew starts at other offsets: what we remember of the old one is wrong."""
+        stale = await asyncio.to_thread(self._stale_topic)
+        if stale:
+            raise SessionOver(f"the topic {stale} was made anew")
+
     async def _wake(self) -> None:
         room = self._crew.places()
         if room > 0:
-            await self._start(await asyncio.to_thread(self._reader.due, most=room))
+            held = self._crew.occupied()
+            due = await asyncio.to_thread(self._reader.due, most=room, held=held)
+            await self._start(due)
 
     async def _sweep(self) -> None:
         """What this session owns, without a due time and not in memory, was forgotten on the way: a crashed lane."""
-        forgotten = await asyncio.to_thread(self._reader.undated)
-        await self._start(forgotten[: max(0, self._crew.places())])
+        held = self._crew.occupied()
+        most = self._crew.places()
+        await self._start(await asyncio.to_thread(self._reader.undated, most=most, held=held))
 
     async def _start(self, ids: list[str]) -> None:
         reserved = self._crew.reserve(ids)
@@ -109,9 +124,10 @@ class Janitor:
         except Exception:
             self._crew.release(reserved)
             raise
-        # What does not open stays reserved, so that it is reported once and disturbs nobody until the key is back.
+        # What does not open is set aside, so that it is reported once and disturbs nobody until the key is back.
         started = {it.operation_id for it in loaded.operations}
-        self._crew.release(set(reserved) - started - set(loaded.unopenable))
+        self._crew.set_aside(loaded.unopenable)
+        self._crew.release(set(reserved) - started)
         self._crew.start_reserved(loaded.operations)
         for name in loaded.unopenable:
             log.error(
@@ -123,7 +139,11 @@ class Janitor:
         for dead in await asyncio.to_thread(self._sessions.dead):
             if not await asyncio.to_thread(self._sessions.end_if_expired, dead):
                 continue
-            watermark = await asyncio.to_thread(self._fence, dead)
+            try:
+                watermark = await asyncio.to_thread(self._fence, dead)
+            except Unavailable as unavailable:  # the others are not to wait for this one
+                log.warning("a dead session cannot be fenced yet", dead=dead, why=str(unavailable))
+                continue
             move = Rehome(dead, watermark or 0, self._deadline_s)
             rehomed: Rehomed | None = await self._commits.write(move)
             if rehomed is None:

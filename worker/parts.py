@@ -104,7 +104,9 @@ class Parts:
 
     def down(self) -> list[str]:
         """What a payment needs and is not there: intake pauses while this is not empty."""
-        return down(self.commits, gateway=self.gateway, records=self.records)
+        return down(
+            self.commits, gateway=self.gateway, records=self.records, publisher=self.publisher
+        )
 
     def state(self, pid: int) -> RunState:
         """How it is, for the state file."""
@@ -126,12 +128,15 @@ class Parts:
         )
 
 
-def down(commits: GroupCommit, *, gateway: AuthorizeNet, records: DbService) -> list[str]:
+def down(
+    commits: GroupCommit, *, gateway: AuthorizeNet, records: DbService, publisher: Publisher
+) -> list[str]:
     """The names of the neighbours that are not there."""
     present = {
         "journal": commits.available,
         "gateway": gateway.available,
         "db-service": records.available,
+        "Kafka": publisher.keeps_up,
     }
     return [name for name, there in present.items() if not there]
 
@@ -144,6 +149,7 @@ def build(ground: Ground, loop: asyncio.AbstractEventLoop) -> Parts:
     commits = _commits(ground, publisher)
     publisher.told = lambda mark: commits.post(Mirror(mark))
     reader = Reader(ground.reading, session_id=session_id, sealer=wiring.sealer(settings))
+    publisher.ended = reader.ended
     gateway = wiring.gateway(settings, lease=ground.lease, metrics=metrics)
     records = wiring.records(settings, metrics=metrics)
     crew = Crew(
@@ -156,7 +162,7 @@ def build(ground: Ground, loop: asyncio.AbstractEventLoop) -> Parts:
             rules=wiring.rules(settings),
         ),
         in_flight=settings.in_flight,
-        healthy=lambda: not down(commits, gateway=gateway, records=records),
+        healthy=lambda: not down(commits, gateway=gateway, records=records, publisher=publisher),
         metrics=metrics,
         on_over=ground.on_over,
         loop=loop,
@@ -181,7 +187,7 @@ def build(ground: Ground, loop: asyncio.AbstractEventLoop) -> Parts:
         records=records,
         crew=crew,
         intake=intake,
-        janitor=_janitor(ground, reader=reader, commits=commits, crew=crew),
+        janitor=_janitor(ground, reader=reader, commits=commits, crew=crew, intake=intake),
     )
 
 
@@ -217,7 +223,9 @@ def _commits(ground: Ground, publisher: Publisher) -> GroupCommit:
     )
 
 
-def _janitor(ground: Ground, *, reader: Reader, commits: GroupCommit, crew: Crew) -> Janitor:
+def _janitor(
+    ground: Ground, *, reader: Reader, commits: GroupCommit, crew: Crew, intake: Intake
+) -> Janitor:
     settings, session_id = ground.settings, ground.started.session_id
 
     def fenced(dead: str) -> int | None:
@@ -234,6 +242,7 @@ def _janitor(ground: Ground, *, reader: Reader, commits: GroupCommit, crew: Crew
         commits=commits,
         crew=crew,
         fence=fenced,
+        stale_topic=lambda: intake.stale_topic(intake.journal.topic_ids(intake.topics)),
         deadline_s=settings.longest_send_s,
         rounds=Rounds(settings.janitor_tick_s, settings.lease_s / _LOOKS_A_LEASE),
         metrics=ground.metrics,

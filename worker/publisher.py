@@ -21,6 +21,7 @@ from worker.kafka_admin import progress_group, read_watermark, transactional_id
 from worker.telemetry import Metrics, log, where
 
 _MAX_BATCH: Final = 500
+_MAX_PENDING: Final = 10_000
 _GATHER_S: Final = 0.004  # what concludes within this time shares a kafka_txn
 _REST_S: Final = 0.5
 _TIMEOUT_S: Final = 30.0
@@ -59,6 +60,7 @@ class Publisher:
         self._metadata: Any = None
         self._failures: list[str] = []
         self.told: Callable[[int], None] = lambda _watermark: None
+        self.ended: Callable[[], bool] = lambda: False
         self.watermark = 1
         self.beat = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
@@ -78,6 +80,11 @@ class Publisher:
     def waiting(self) -> int:
         """Rows that are committed and not yet published."""
         return len(self._pending)
+
+    @property
+    def keeps_up(self) -> bool:
+        """False while so much is untold that no more should be charged: intake pauses."""
+        return len(self._pending) < _MAX_PENDING
 
     def stop(self, *, grace_s: float) -> None:
         """Publish what is left, for at most `grace_s`, then end."""
@@ -220,6 +227,10 @@ class Publisher:
                 consumer.close()
         except KafkaException as error:
             raise Unavailable("Kafka", error.args[0].str()) from None
+        # The local lease may be wrong (a paused machine, a clock that was set): the janitor ends the row before it
+        # fences, so whoever claims the identity after that sees here that it is no longer theirs.
+        if self.ended():
+            raise SessionOver("this session was ended by another: its producer publishes no more")
         mark = read_watermark(
             self._properties, group=self._group, session_id=self._session_id, topic=self._progress
         )

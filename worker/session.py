@@ -7,12 +7,14 @@ by the operator drains instead: no new work, what is in flight finishes within t
 
 import asyncio
 import os
+import time
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, Final
 
 from db_client import schema
 from db_client.database import Engine, engine
+from db_client.installation import strangeness
 from db_client.sessions import LeaseKeeper, boottime, end_session, start_session
 from handlers.domain.errors import SessionOver, Unavailable, WorkerError
 from worker import parts, run_state, wiring
@@ -24,6 +26,9 @@ from worker.telemetry import Metrics, log, where
 _STATE_S: Final = 1.0
 _RESTARTS_S: Final = (0.2, 1.0, 3.0, 5.0)
 _OVER_GRACE_S: Final = 2.0
+_SHORT_LIFE_S: Final = (
+    30.0  # a session that ended sooner met something that its successor may meet as well
+)
 
 
 class NotReadyError(WorkerError):
@@ -36,13 +41,14 @@ async def run_sessions(settings: Settings, *, metrics: Metrics, stop: asyncio.Ev
     failures = 0
     while not stop.is_set():
         session = Session(settings, metrics=metrics)
+        began = time.monotonic()
         try:
             await session.run(stop)
         except Unavailable as unavailable:
             failures += 1
             log.warning("cannot start", why=str(unavailable))
         except SessionOver as over:
-            failures = 0
+            failures = failures + 1 if time.monotonic() - began < _SHORT_LIFE_S else 0
             log.warning("the session is over", session=session.session_id, why=str(over))
         if not stop.is_set():
             with suppress(TimeoutError):
@@ -170,6 +176,11 @@ def check_world(reads: Engine, settings: Settings) -> None:
             f"the journal's schema is {present or 'not there'}, this worker needs {needed}:"
             " run `run_worker.py migrate`"
         )
+    strange = strangeness(
+        reads, ours=wiring.installation_fingerprint(settings), group=settings.kafka_group
+    )
+    if strange:
+        raise NotReadyError(strange)
     names = wiring.topics(settings)
     wanted = {*names.commands, *names.events, *names.dead_letters, names.progress}
     missing = sorted(wanted - Admin(settings.kafka_properties()).names())

@@ -11,6 +11,7 @@ from avro.catalog import Catalog
 from avro.reader import Reader as WireReader
 from avro.registry import Credentials, Registry
 from avro.writer import Writer, registered_headers, single_object_headers
+from db_client.installation import fingerprint
 from db_client.sealing import Sealer, read_keys
 from db_client.service import DbService, DbServiceSettings
 from db_client.service_calls import unobserved
@@ -170,10 +171,16 @@ def rules(settings: Settings) -> Rules:
         merchant_accounts=dict.fromkeys(settings.gateway_currencies, account_name(settings)),
         invoice_key=_invoice_key(settings),
         absence_after_s=settings.absence_after_s,
+        max_command_age_s=settings.max_command_age_s,
         ask_schedule_s=settings.ask_schedule_s,
         unsent_wait_s=settings.retry_wait_s,
         unrecorded_wait_s=settings.retry_wait_s,
     )
+
+
+def installation_fingerprint(settings: Settings) -> str:
+    """What the journal remembers of invoice key and environment."""
+    return fingerprint(_invoice_key(settings), environment=settings.environment)
 
 
 _SHORTEST_INVOICE_KEY: Final = 16

@@ -54,8 +54,9 @@ class Inquiry:
     """How often an operation was asked for, and when it can have been sent.
 
     `since` is the earliest, `until` the latest moment for that (database time); `now` is the database's time before the
-    scan that is being judged began. `merchant_account` is the one it was opened with, None where nothing was opened:
-    the settings may have moved its currency to another account since, which never saw it.
+    scan that is being judged began. `merchant_account` and `invoice_number` are those it was opened with, None where
+    nothing was opened: today's settings may lead to others, which never saw it. `transaction_id` is one that the
+    gateway told somebody who was no longer allowed to write it down as news.
     """
 
     asked: int
@@ -64,6 +65,8 @@ class Inquiry:
     until: datetime
     now: datetime
     merchant_account: str | None = None
+    invoice_number: str | None = None
+    transaction_id: str | None = None
 
 
 def absent(inquiry: Inquiry, *, complete: bool, absence_after_s: float) -> bool:

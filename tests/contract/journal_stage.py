@@ -167,6 +167,6 @@ def message(event_id: str, *, topic: str = STATUS) -> Message:
 def intent(of: Operation) -> Charge:
     """What the plan makes of it."""
     assert of.inquiry is not None
-    planned = charge.plan(of, rules=RULES, now=of.inquiry.now)
+    planned = charge.plan(of, rules=RULES, now=of.command.issued_at)
     assert isinstance(planned, Charge)
     return planned

@@ -33,6 +33,13 @@ class RecordsDouble:
         self.power.point("record done")
         return None
 
+    async def knows(self, payment_id: str) -> bool:
+        """Whether any version was stored."""
+        self.power.point("knows")
+        if self.down:
+            raise Unavailable("db-service", "it is down")
+        return payment_id in self.stored
+
 
 def _news(payment: Payment) -> Payment:
     """A payment without what may differ in the same news: texts and numbers of versions."""

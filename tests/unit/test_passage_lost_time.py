@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from handlers.domain.states import PaymentState
-from handlers.passage import Done
+from handlers.passage import Done, Parked
 from handlers.ports import Lost
 from tests.doubles.gateway import Reply
 from tests.doubles.values import APPROVED, MIDNIGHT, operation
@@ -24,7 +24,9 @@ async def test_other_news_outrun_what_was_told() -> None:
     told = replace(of.payment, state=PaymentState.UNKNOWN, version=3)
     world.records.stored[of.payment.payment_id] = (told, MIDNIGHT)
     world.gateway.replies.append(Reply(APPROVED))
-    assert Done() == await world.carry(of)
+    assert isinstance(await world.carry(of), Parked)
+    world.pass_due(of.operation_id)
+    assert Done() == await world.again(of.operation_id)
     assert 4 == world.payment(of.operation_id).version
     assert 4 == world.records.stored[of.payment.payment_id][0].version
     assert 1 == world.statuses()
@@ -41,7 +43,9 @@ async def test_the_same_news_keep_the_version_that_was_told() -> None:
     second = _world_after(first)
     again = second.journal.admit(of)
     second.gateway.replies.append(Reply(APPROVED))
-    assert Done() == await second.carry(again)
+    assert isinstance(await second.carry(again), Parked)
+    second.pass_due(again.operation_id)
+    assert Done() == await second.again(again.operation_id)
     assert 2 == second.payment(again.operation_id).version
     assert 1 == second.statuses()
 

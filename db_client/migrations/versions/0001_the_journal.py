@@ -46,10 +46,26 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("what", sa.Text(), nullable=False),
+        sa.Column("transaction_id", sa.Text(), nullable=True),
         sa.Column("body", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.PrimaryKeyConstraint("evidence_id", name=op.f("pk_evidence")),
     )
+    op.create_index("ix_evidence_operation_id", "evidence", ["operation_id"], unique=False)
     op.create_index("ix_evidence_payment_id", "evidence", ["payment_id"], unique=False)
+    op.create_table(
+        "installation",
+        sa.Column("single", sa.Boolean(), server_default=sa.text("true"), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("group_name", sa.Text(), nullable=False),
+        sa.Column(
+            "created_at",
+            postgresql.TIMESTAMP(timezone=True),
+            server_default=sa.text("clock_timestamp()"),
+            nullable=False,
+        ),
+        sa.CheckConstraint("single", name=op.f("ck_installation_one_row")),
+        sa.PrimaryKeyConstraint("single", name=op.f("pk_installation")),
+    )
     op.create_table(
         "operation",
         sa.Column("operation_id", sa.Text(), nullable=False),
@@ -239,7 +255,9 @@ def downgrade() -> None:
         postgresql_where=sa.text("stage <> 'concluded'"),
     )
     op.drop_table("operation")
+    op.drop_table("installation")
     op.drop_index("ix_evidence_payment_id", table_name="evidence")
+    op.drop_index("ix_evidence_operation_id", table_name="evidence")
     op.drop_table("evidence")
     op.drop_table("attempt")
     # ### end Alembic commands ###

@@ -24,6 +24,7 @@ from handlers.domain.intents import Charge, Intent, Question
 from handlers.domain.verdicts import (
     Advice,
     Answer,
+    Declined,
     Evidence,
     Finding,
     NotSeen,
@@ -176,7 +177,9 @@ class AuthorizeNet:
             case NotSent(by_lease=True):
                 return
             case Heard():
-                self._slots.heard(well=not _is_busy(answer))
+                locked_out = _is_locked_out(answer)
+                well = not (locked_out or _is_busy(answer))
+                self._slots.heard(well=well, definite=locked_out)
             case NotSent() | Silence():
                 self._slots.heard(well=False)
             case _:
@@ -205,6 +208,16 @@ _BUSY_CODES = frozenset({"E00053", "worker.unreadable"})
 
 def _is_busy(answer: Answer) -> bool:
     return isinstance(answer.verdict, Unknown) and answer.verdict.reason.code in _BUSY_CODES
+
+
+# The account or its credentials are refused, before processing: each further payment would be burned the same way.
+_LOCKED_OUT_CODES = frozenset(
+    "13 E00005 E00006 E00007 E00008 E00010 E00011 E00059 E00064 E00123 E00124 E00139".split()
+)
+
+
+def _is_locked_out(answer: Answer) -> bool:
+    return isinstance(answer.verdict, Declined) and answer.verdict.reason.code in _LOCKED_OUT_CODES
 
 
 def _answer(result: Result, intent: Charge, *, scrubber: Scrubber) -> Answer:

@@ -113,13 +113,14 @@ async def find(question: Question, desk: Desk) -> Finding:
     """What became of the charge that `question` asks for."""
     if question.transaction_id:
         return await _details(question, desk, candidates=(question.transaction_id,))
-    now = datetime.now(UTC)
     scan = await _scan(question, desk)
     if isinstance(scan, Trouble):
         return NotSeen(complete=False, why=scan.why)
     evidence = {"rows": len(scan.seen), "total": ", ".join(sorted(scan.totals))}
     if scan.matches:
         return await _details(question, desk, candidates=tuple(scan.matches))
+    # Read after the last page, and a little later still: a batch that is cut off while the list is read empties it.
+    now = datetime.now(UTC) + SKEW
     gap = scan.gap() or _settled_since(question.since, now=now, cut_off=desk.cut_off)
     if gap:
         return NotSeen(

@@ -56,14 +56,14 @@ class Breaker:
         if trying:
             self._trying = False
 
-    def heard(self, *, well: bool) -> None:
-        """Count a call's end: `well` where the gateway worked, whatever it answered."""
+    def heard(self, *, well: bool, definite: bool = False) -> None:
+        """Count a call's end: `well` where the gateway worked. `definite`: every other call would fail, too."""
         if well:
             self._failures = 0
             self._open_for_s = 0.0
             self._open_until_s = None
             return
-        self._failures += 1
+        self._failures = max(self._failures + 1, self._after if definite else 0)
         half_open = self._open_until_s is not None and self._clock_s() >= self._open_until_s
         if half_open or (self._open_until_s is None and self._failures >= self._after):
             self._open_for_s = min(max(self._first_s, self._open_for_s * 2), self._longest_s)
@@ -82,9 +82,9 @@ class Slots:
         """False while calls would be turned away: intake pauses."""
         return self._breaker.lets_pass
 
-    def heard(self, *, well: bool) -> None:
+    def heard(self, *, well: bool, definite: bool = False) -> None:
         """Tell how a call ended."""
-        self._breaker.heard(well=well)
+        self._breaker.heard(well=well, definite=definite)
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:

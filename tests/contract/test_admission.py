@@ -55,6 +55,23 @@ def next_offsets(desk: Desk, topic_id: str) -> dict[int, int]:
     return {part: it.next_offset for part, it in desk.reader.positions(topic_id).items()}
 
 
+def test_suspects_keep_the_time_from_which_they_are_searched(desk: Desk) -> None:
+    """Read again after a restore, the position keeps its old time: the next owner searches the rest from there, too."""
+    place = ("payments", "topic-1", 0)
+    long_ago = MIDNIGHT - timedelta(hours=2)
+    desk.write(Admit([], [], {place: 10}, {place: long_ago}))
+    assert long_ago == desk.reader.positions("topic-1")[0].updated_at
+    desk.write(Admit([], [], {place: 10}))
+    assert long_ago == desk.reader.positions("topic-1")[0].updated_at
+    desk.write(Admit([], [], {place: 20}, {place: long_ago}))
+    assert (20, long_ago) == (
+        desk.reader.positions("topic-1")[0].next_offset,
+        desk.reader.positions("topic-1")[0].updated_at,
+    )
+    desk.write(Admit([], [], {place: 21}))
+    assert long_ago < desk.reader.positions("topic-1")[0].updated_at
+
+
 def letter(offset: int) -> DeadLetter:
     """A record that is no command."""
     return DeadLetter(Source("payments", "topic-1", 0, offset), message(f"dead {offset}"))

@@ -1,8 +1,11 @@
 """The breaker in front of the gateway's slots: when it turns calls away, and who may try whether it works again."""
 
+import json
+
 import pytest
 
 from handlers.domain.errors import Unavailable
+from handlers.domain.verdicts import Declined
 from handlers.gateway.authorizenet.client import AuthorizeNet
 from tests.contract.gateway_fixtures import APPROVAL, CHARGE, client, server_error, settings
 from tests.contract.raw_server import Connection, http, raw_server
@@ -58,3 +61,27 @@ async def test_a_try_that_never_sent_leaves_the_try_to_the_next() -> None:
             async with gateway.slot():
                 pass
             assert takes_calls(gateway)
+
+
+async def test_refused_credentials_open_the_breaker_at_once() -> None:
+    """A wrong key would burn one payment id after the other: after the first, intake pauses."""
+    refused = {
+        "messages": {
+            "resultCode": "Error",
+            "message": [{"code": "E00007", "text": "Invalid authentication values."}],
+        }
+    }
+
+    async def lock_out(connection: Connection) -> None:
+        await connection.request()
+        await connection.say(http(json.dumps(refused).encode()))
+
+    async with (
+        raw_server(lock_out) as heard,
+        client(settings(heard.url, breaker_after=50)) as gateway,
+    ):
+        assert takes_calls(gateway)
+        async with gateway.slot():
+            answer = await gateway.send(CHARGE)
+        assert isinstance(answer.verdict, Declined)
+        assert not takes_calls(gateway)

@@ -212,6 +212,15 @@ async def test_a_batch_cut_off_since_proves_nothing() -> None:
     assert not finding.complete
 
 
+async def test_a_batch_cut_off_while_the_list_is_read_proves_nothing() -> None:
+    """The list is empty because the batch was closed a moment ago, or is just being closed."""
+    about_to = CutOff(at=(datetime.now(UTC) + timedelta(minutes=5)).time(), zone="UTC")
+    nothing = {"resultCode": "Ok", "message": [{"code": "I00004", "text": "No records."}]}
+    finding = await found_in([{"messages": nothing}], cut_off=about_to)
+    assert isinstance(finding, NotSeen)
+    assert not finding.complete
+
+
 @pytest.mark.parametrize(
     ("crossed", "since", "now"),
     [

@@ -94,6 +94,20 @@ def test_a_record_that_the_journal_may_have_forgotten_is_suspect() -> None:
     assert (True, since) == (found.suspect, found.since)
 
 
+def test_a_suspect_is_never_stale() -> None:
+    """However old it is: it may have been charged in time that the journal lost, so it is asked for."""
+    since = NOW - timedelta(days=9)
+    found = DECODER.decode(record(encoded(), timestamp_ms=0, suspect_since=since), now=NOW)
+    assert isinstance(found, Admission)
+
+
+@pytest.mark.parametrize("timestamp_ms", [-1, 0, 1_763_640_000_000_000, 2**62])
+def test_any_timestamp_of_a_record_is_taken(timestamp_ms: int) -> None:
+    """Microseconds where milliseconds belong once ended every worker in turn."""
+    found = DECODER.decode(record(encoded(), timestamp_ms=timestamp_ms), now=NOW)
+    assert isinstance(found, Admission | DeadLetter)
+
+
 @pytest.mark.parametrize(
     ("changed", "reason", "field", "text"),
     [

@@ -110,7 +110,7 @@ def _a_person_decides(installation: Installation) -> None:
 def encoded(installation: Installation, number: int, **changes: object) -> tuple[bytes, bytes]:
     """Key and value of a command whose fields are changed past everything that a command checks."""
     shop = installation.shop()
-    command = shop.command(number)
+    command = shop.command(_BEYOND_THE_GOOD + number)
     record: dict[str, Any] = {**from_command(command), **changes}
     body = BytesIO()
     fastavro.schemaless_writer(body, SCHEMA, record)
@@ -123,6 +123,7 @@ def _opaque(installation: Installation, number: int) -> dict[str, str]:
     return {"data_descriptor": "COMMON.ACCEPT.INAPP.PAYMENT", "data_value": token}
 
 
+_BEYOND_THE_GOOD = 900_000  # numbers that no good payment has
 Poison = tuple[str, str, bytes, bytes | None, float]  # reason, field, key, value, age
 
 
@@ -196,14 +197,15 @@ def insist_understandable(letter: kafka_admin.Seen, expected: Poison) -> None:
 
 
 def test_a_poisoned_topic(base: Stage) -> None:
-    """Each bad record ends in the dead letters with a reason; the good ones beside it are charged; no secret leaves."""
+    """One record in a hundred is bad: each is a dead letter with its reason, the others are charged, no secret leaves."""
     with installed(base, "poison") as installation:
-        worker = installation.worker("worker", settings={"in_flight": "50"})
-        good, bad = 60, poison(installation)
+        worker = installation.worker("worker", settings={"in_flight": "200"})
+        bad = poison(installation)
+        good = 99 * len(bad) - 1  # and the one with a trace: one record in a hundred is bad
         installation.publish(good // 2)
         published_raw(installation, bad)
         _with_a_trace(installation)
-        installation.publish(good // 2)
+        installation.publish(good - good // 2)
         # A repeat of a stale or refused one is no different: the same coordinates are never told twice.
         assert wait_until(lambda: installation.rests(admitted=good + 1))
         verdict = installation.books()
@@ -238,7 +240,7 @@ def _match(
 
 def _with_a_trace(installation: Installation) -> None:
     shop = installation.shop()
-    topic, key, value, _ = shop.record(shop.command(700))
+    topic, key, value, _ = shop.record(shop.command(_BEYOND_THE_GOOD + 700))
     installation.send([(topic, key, value, {"traceparent": TRACEPARENT})])
 
 

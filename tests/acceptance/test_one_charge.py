@@ -197,7 +197,7 @@ def insist_understandable(letter: kafka_admin.Seen, expected: Poison) -> None:
 
 
 def test_a_poisoned_topic(base: Stage) -> None:
-    """One record in a hundred is bad: each is a dead letter with its reason, the others are charged, no secret leaves."""
+    """Of a hundred records one is bad: it is a dead letter with its reason; the rest is charged; no secret leaves."""
     with installed(base, "poison") as installation:
         worker = installation.worker("worker", settings={"in_flight": "200"})
         bad = poison(installation)

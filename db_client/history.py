@@ -162,15 +162,22 @@ def _events(connection: Connection, payment_id: str) -> list[Event]:
     ]
 
 
-def latest(engine: Engine, *, state: str | None, limit: int) -> list[dict[str, Any]]:
-    """The payments that moved last, with what their unfinished work waits for."""
+def latest(
+    engine: Engine, *, state: str | None, limit: int, waiting: bool = False
+) -> list[dict[str, Any]]:
+    """The payments that moved last, with what their unfinished work waits for.
+
+    `waiting`: only those with unfinished work, the oldest first: what somebody on call looks for.
+    """
     unfinished = operation.c.stage != "concluded"
     wanted = (
         select(payment, operation.c.stage, operation.c.due_at, operation.c.why)
         .outerjoin(operation, (operation.c.payment_id == payment.c.payment_id) & unfinished)
-        .order_by(payment.c.updated_at.desc())
+        .order_by(payment.c.created_at if waiting else payment.c.updated_at.desc())
         .limit(limit)
     )
+    if waiting:
+        wanted = wanted.where(operation.c.stage.is_not(None))
     with _one_moment(engine) as connection:
         return _rows(connection, wanted.where(payment.c.state == state) if state else wanted)
 

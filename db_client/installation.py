@@ -21,15 +21,19 @@ def fingerprint(invoice_key: bytes, *, environment: str) -> str:
     return hmac.new(invoice_key, message, hashlib.sha256).hexdigest()[:32]
 
 
-def strangeness(engine: Engine, *, ours: str, group: str) -> str:
-    """Why this journal is not ours, or "". The first worker of all writes the row. Raises Unavailable."""
+def strangeness(engine: Engine, *, ours: str, group: str, claim: bool = True) -> str:
+    """Why this journal is not ours, or "". The first of all claims it, where `claim` is set. Raises Unavailable."""
     try:
         with engine.begin() as connection:
             row_of_ours = {"fingerprint": ours, "group_name": group}
-            connection.execute(insert(installation).values(**row_of_ours).on_conflict_do_nothing())
-            row = connection.execute(select(installation)).one()
+            if claim:
+                claimed = insert(installation).values(**row_of_ours).on_conflict_do_nothing()
+                connection.execute(claimed)
+            row = connection.execute(select(installation)).one_or_none()
     except DBAPIError as error:
         raise away(error) from None
+    if row is None:
+        return ""
     if row.fingerprint != ours:
         return (
             "this journal began with another WORKER_INVOICE_KEY or WORKER_ENVIRONMENT: with these, charges that are"

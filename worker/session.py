@@ -25,6 +25,11 @@ from worker.telemetry import Metrics, log, where
 
 _STATE_S: Final = 1.0
 _RESTARTS_S: Final = (0.2, 1.0, 3.0, 5.0)
+_SETTING: Final = {
+    "journal": "WORKER_JOURNAL_URL",
+    "Kafka": "WORKER_KAFKA_BOOTSTRAP_SERVERS",
+    "schema registry": "WORKER_SCHEMA_REGISTRY_URL",
+}
 _OVER_GRACE_S: Final = 2.0
 _SHORT_LIFE_S: Final = (
     30.0  # a session that ended sooner met something that its successor may meet as well
@@ -46,7 +51,8 @@ async def run_sessions(settings: Settings, *, metrics: Metrics, stop: asyncio.Ev
             await session.run(stop)
         except Unavailable as unavailable:
             failures += 1
-            log.warning("cannot start", why=str(unavailable))
+            hint = _SETTING.get(unavailable.what, "its address")
+            log.warning("cannot start", why=f"{unavailable}; is {hint} right?")
         except SessionOver as over:
             failures = failures + 1 if time.monotonic() - began < _SHORT_LIFE_S else 0
             log.warning("the session is over", session=session.session_id, why=str(over))

@@ -19,7 +19,7 @@ _MEANING: Final = {
     "captured": "the card was charged",
     "declined": "the bank, a filter or the gateway said no",
     "refused": "we said no before the gateway: nothing was sent",
-    "failed": "the gateway never saw it: absent from complete scans",
+    "failed": "nothing was taken: absent from complete scans",
     "held": "the gateway holds it for review",
     "unknown": "the gateway did not answer; it is being asked",
     "conflicted": "the gateway's evidence contradicts what was asked or told: a person decides",
@@ -28,11 +28,16 @@ _MEANING: Final = {
 
 def states() -> str:
     """What each state means, and what is told."""
-    rows = ["| state | status | means | order event | notification |", "|---|---|---|---|---|"]
+    rows = [
+        "| `state` | `payment_status` | means | `order_events` | `notification_events` |",
+        "|---|---|---|---|---|",
+    ]
     for state, status in SEEN.items():
         order, template = TELLS[state]
-        told = f"{order.value if order else '-'} | {template.value if template else '-'}"
-        rows.append(f"| `{state.value}` | {status.value} | {_MEANING[state.value]} | {told} |")
+        told = (
+            f"{f'`{order.name}`' if order else '-'} | {f'`{template.name}`' if template else '-'}"
+        )
+        rows.append(f"| `{state.value}` | `{status.name}` | {_MEANING[state.value]} | {told} |")
     return "\n".join(rows)
 
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from handlers.domain.errors import InvalidValueError, Unavailable, WorkerError
 from worker.cli import app, version
 from worker.commands.exits import AnswerIsNoError, code_of, text_of
-from worker.commands.neighbours import address, on_loopback
+from worker.commands.neighbours import address
 from worker.config import read_settings
 
 COMMANDS = [
@@ -78,9 +78,3 @@ def test_addresses_hold_no_credentials() -> None:
     )
     assert "db.example:5433/journal" == address("journal", settings)
     assert "https://gateway.example/xml" == address("gateway", settings)
-
-
-def test_loopback_is_known() -> None:
-    """One replica is enough on this machine, and only there."""
-    assert on_loopback("127.0.0.1:9092, localhost:9093,[::1]:9094")
-    assert not on_loopback("127.0.0.1:9092,kafka.example:9092")

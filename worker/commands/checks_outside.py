@@ -7,11 +7,12 @@ from typing import Final
 
 from db_client import history, schema
 from db_client.history import Database
+from db_client.installation import strangeness
 from handlers.domain.errors import InvalidValueError, Unavailable
 from worker import wiring
 from worker.commands.exits import text_of
 from worker.commands.findings import Finding, failed, ok, warning
-from worker.commands.neighbours import address, on_loopback, remedy
+from worker.commands.neighbours import address, remedy
 from worker.commands.topics import progress, purposes
 from worker.config import Settings
 from worker.kafka_admin import TopicFacts, open_admin
@@ -42,12 +43,25 @@ def journal(settings: Settings) -> Iterator[Finding]:
     needed = schema.needed_revision()
     if present == needed:
         yield ok("journal schema", f"revision {needed}")
+        yield _ours(settings)
     else:
         yield failed(
             "journal schema",
             f"is {present or 'not there'}, and this version needs {needed}: run `run_worker.py migrate`",
         )
     yield from _durability(found)
+
+
+def _ours(settings: Settings) -> Finding:
+    """Whether the workers of this journal have our key, environment and group. Writes nothing."""
+    what = "journal and settings"
+    try:
+        ours = wiring.installation_fingerprint(settings)
+        with history.journal(settings.journal_url.get_secret_value(), role="check") as engine:
+            strange = strangeness(engine, ours=ours, group=settings.kafka_group, claim=False)
+    except (InvalidValueError, Unavailable) as error:
+        return failed(what, text_of(error) if isinstance(error, InvalidValueError) else str(error))
+    return failed(what, strange) if strange else ok(what, "belong together")
 
 
 def _durability(found: Database) -> Iterator[Finding]:
@@ -64,10 +78,15 @@ def _durability(found: Database) -> Iterator[Finding]:
             f"standby {', '.join(asynchronous)} is asynchronous: a fail-over to it loses the last commits;"
             " name it in synchronous_standby_names",
         )
-    if not weak and not asynchronous:
+    if not found.standbys:
+        yield warning(
+            "journal durability",
+            "no standby: this one disk lost is the journal lost; give it a synchronous one",
+        )
+    elif not weak and not asynchronous:
         yield ok(
             "journal durability",
-            f"commits are on disk before they count; standbys: {', '.join(found.standbys) or 'none'}",
+            f"commits are on disk before they count; standbys: {', '.join(found.standbys)}",
         )
     timeline = found.incarnation.split("/")[1]
     if found.moved_since is None:
@@ -96,7 +115,6 @@ def kafka(settings: Settings) -> Iterator[Finding]:
         return
     servers = address("Kafka", settings)
     yield ok("Kafka", f"{brokers} broker{'s' if brokers != 1 else ''} behind {servers}")
-    strict = not on_loopback(servers)
     for name in wanted:
         facts = found.get(name)
         if facts is None:
@@ -108,18 +126,18 @@ def kafka(settings: Settings) -> Iterator[Finding]:
                 " `run_worker.py topics --create` while no worker runs",
             )
         else:
-            yield _topic(facts, in_sync.get(name), strict=strict)
+            yield _topic(facts, in_sync.get(name))
 
 
-def _topic(facts: TopicFacts, in_sync: int | None, *, strict: bool) -> Finding:
+def _topic(facts: TopicFacts, in_sync: int | None) -> Finding:
     what = f"topic {facts.name}"
     text = (
         f"{facts.partitions} partition{'s' if facts.partitions != 1 else ''},"
         f" replication {facts.replicas}, min.insync.replicas {in_sync or 'not ours to see'}"
     )
-    if strict and facts.replicas == 1:
+    if facts.replicas == 1:
         return warning(what, f"{text}: one broker lost is this topic lost; give it 3 replicas")
-    if strict and in_sync == 1:
+    if in_sync == 1:
         return warning(
             what, f"{text}: an acknowledged record may be on one broker only; set it to 2"
         )

@@ -60,9 +60,3 @@ def remedy(what: str) -> str:
     """What to do when `what` is unavailable."""
     known = _KNOWN.get(what)
     return known[1] if known else "Try again."
-
-
-def on_loopback(servers: str) -> bool:
-    """Whether all of `host:port,…` are this machine: a place for trying out, where one replica is enough."""
-    hosts = {server.strip().rpartition(":")[0].strip("[]") for server in servers.split(",")}
-    return hosts <= {"127.0.0.1", "localhost", "::1"}

@@ -1,6 +1,7 @@
 """`payments show` and `payments list`: what the journal knows, for people. How it is laid out is `timeline.py`."""
 
-from typing import TYPE_CHECKING, Annotated, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -76,6 +77,9 @@ def show_list(
     state: Annotated[
         PaymentState | None, typer.Option(help="Only those in this state.", case_sensitive=False)
     ] = None,
+    waiting: Annotated[
+        bool, typer.Option("--waiting", help="Only those that are not final, the oldest first.")
+    ] = False,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 20,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
@@ -86,7 +90,8 @@ def show_list(
     settings = read_settings()
     try:
         with history.journal(settings.journal_url.get_secret_value(), role="payments") as engine:
-            found = history.latest(engine, state=state.value if state else None, limit=limit)
+            wanted = state.value if state else None
+            found = history.latest(engine, state=wanted, limit=limit, waiting=waiting)
     except history.NotMigratedError as empty:
         raise AnswerIsNoError(str(empty)) from None
     if json:
@@ -101,9 +106,24 @@ def show_list(
             row["order_id"],
             row["user_id"],
             moment(row["updated_at"]),
-            f"{row['why'] or row['stage']}, due {moment(row['due_at'])}" if row["stage"] else "",
+            _waits(row),
         ]
         for row in found
     ]
     head = ["payment", "state", "version", "amount", "order", "user", "last moved", "waits for"]
     lines(columns(rows, head=head))
+
+
+_BETWEEN: Final = {
+    "admitted": "not sent yet: a worker has it, or takes it over",
+    "open": "sent, not answered yet; a dead worker's is asked for after its lease",
+    "answered": "decided, not told yet",
+}
+
+
+def _waits(row: Mapping[str, Any]) -> str:
+    """What its unfinished work waits for; nothing where it is final."""
+    if not row["stage"]:
+        return ""
+    why = row["why"] or _BETWEEN.get(row["stage"], row["stage"])
+    return f"{why}, due {moment(row['due_at'])}" if row["due_at"] else why

@@ -155,7 +155,7 @@ class Director:
             return False
         self._victim.kill()
         self._scene.workers["worker-1"] = f"killed with {_payments(calls)} in flight"
-        self._screen.say(f"worker-1 gets SIGKILL: {_payments(calls)} in flight")
+        self._screen.say(f"worker-1 gets SIGKILL: at least {_payments(calls)} in flight")
         return True
 
     def _calm_down(self, now_s: float) -> bool:

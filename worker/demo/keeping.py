@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -13,21 +14,23 @@ from worker.demo.view import Screen
 
 _LOOK_S: Final = 1.0
 _EXAMPLES: Final = """\
-Everything stays up. In another terminal:
+The servers and worker-2 stay up. In another terminal, in this folder:
   . {file}
-  python run_worker.py watch
-  python run_worker.py publish --order-id o-1 --user-id u-1 --amount 12.34 \\
+  {python} run_worker.py check
+  {python} run_worker.py watch
+  {python} run_worker.py publish --order-id o-1 --user-id u-1 --amount 12.34 \\
       --profile 900000000:900000001 --wait 30
-  python run_worker.py payments list
-  python run_worker.py payments show {payment}
+  {python} run_worker.py payments list
+  {python} run_worker.py payments show {payment}
+  {python} run_worker.py run      (one more worker)
 Ctrl-C ends it all."""
 
 
 def keep(stage: Stage, screen: Screen) -> None:
     """Print how to reach the stage, and wait for Ctrl-C. Raises StageError where a server dies meanwhile."""
     path = write_environment(stage)
-    screen.console.print(path.read_text(), markup=False)
-    screen.console.print(_EXAMPLES.format(file=path, payment="shop-000000"), markup=False)
+    examples = _EXAMPLES.format(file=path, payment="shop-000000", python=sys.executable)
+    screen.console.print(examples, markup=False, soft_wrap=True)
     servers = (stage.broker, stage.postgres, stage.db_service, stage.simulator)
     with suppress(KeyboardInterrupt):  # the ordinary end: the exit code is the verdict's
         while True:

@@ -19,14 +19,13 @@ from tests.contract.raw_server import Connection, Heard, http, raw_server
 
 Json = dict[str, Any]
 OK: Json = {"resultCode": "Ok", "message": [{"code": "I00001", "text": "Successful."}]}
-NOW = datetime.now(UTC)
 
 
 def row(
     number: int, *, age_s: float = 0.0, invoice: str = "OTHER", status: str = "declined"
 ) -> Json:
     """One row of a list."""
-    at = (NOW - timedelta(seconds=age_s)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    at = (datetime.now(UTC) - timedelta(seconds=age_s)).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
         "transId": str(60_000_000_000 + number),
         "submitTimeUTC": at,
@@ -142,8 +141,8 @@ async def test_an_empty_list_is_a_complete_scan() -> None:
 async def test_the_scan_stops_where_rows_are_too_old() -> None:
     """Pages behind the first row that is older than the charge can be are not asked for."""
     question = asked_now()  # before the rows, whose ages count from when each is made
-    first = [row(n, age_s=n / 2) for n in range(1000)]
-    second = [row(1000 + n, age_s=500 + n / 2) for n in range(1000)]
+    first = [row(n, age_s=n / 10) for n in range(1000)]
+    second = [row(1000 + n, age_s=100 + n * 10) for n in range(1000)]
     pages = [page(*first, total=5000), page(*second, total=5000)]
     async with scripted(pages) as (gateway, heard):
         finding = await gateway.find(question)
@@ -197,7 +196,7 @@ async def test_a_list_that_never_ends_is_given_up() -> None:
 
 async def test_old_charges_may_have_settled() -> None:
     """A charge of more than 20 hours ago may be in a settled batch: its absence here proves nothing."""
-    question = asked_now(since=NOW - timedelta(hours=20))
+    question = asked_now(since=datetime.now(UTC) - timedelta(hours=20))
     finding = await found_in([page(row(1))], question=question)
     assert isinstance(finding, NotSeen)
     assert not finding.complete
@@ -206,7 +205,7 @@ async def test_old_charges_may_have_settled() -> None:
 
 async def test_a_batch_cut_off_since_proves_nothing() -> None:
     """Where the account's cut-off lies between the charge and now, absence here proves nothing."""
-    just_past = CutOff(at=(NOW - timedelta(minutes=5)).time(), zone="UTC")
+    just_past = CutOff(at=(datetime.now(UTC) - timedelta(minutes=5)).time(), zone="UTC")
     finding = await found_in([page(row(1))], cut_off=just_past)
     assert isinstance(finding, NotSeen)
     assert not finding.complete

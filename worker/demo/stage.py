@@ -125,13 +125,15 @@ class Stage:
 
     def gateway(self, method: str, path: str, *, body: Mapping[str, Any] | None = None) -> Any:
         """Talk to the simulator's control port."""
-        return _control(self.gateway_control, method, path=path, body=body)
+        with _spoken_to(self.simulator):
+            return _control(self.gateway_control, method, path=path, body=body)
 
     def db_service_faults(
         self, method: str, path: str, *, body: Mapping[str, Any] | None = None
     ) -> Any:
         """Talk to the db-service's fault port."""
-        return _control(self.db_service_control, method, path=path, body=body)
+        with _spoken_to(self.db_service):
+            return _control(self.db_service_control, method, path=path, body=body)
 
     def ledger(self) -> list[dict[str, Any]]:
         """Everything that the gateway really recorded."""
@@ -320,6 +322,16 @@ def _is_ready(state: Path) -> bool:
         return bool(json.loads(state.read_text())["ready"])
     except (OSError, ValueError, KeyError):
         return False
+
+
+@contextmanager
+def _spoken_to(server: KeptProcess) -> Iterator[None]:
+    """Raise StageError where the server does not answer: with its own last words, if it is dead."""
+    try:
+        yield
+    except httpx.HTTPError as error:
+        server.insist_alive()
+        raise StageError(f"{server.name} does not answer: {type(error).__name__}") from None
 
 
 def _control(url: str, method: str, *, path: str, body: Mapping[str, Any] | None) -> Any:

@@ -163,10 +163,3 @@ class Numbered:
     number: int
     message: Message
     created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class MovedAt:
-    """The time of the db_txn in which an operation moved."""
-
-    at: datetime

@@ -128,9 +128,8 @@ async def _send(operation: Operation, house: House, *, intent: Intent) -> Ending
 async def _ask(operation: Operation, house: House) -> Ending:
     try:
         return await _asked(operation, house)
-    except (
-        Unavailable
-    ) as unavailable:  # the db-service, which must say whether a suspect was told of
+    except Unavailable as unavailable:
+        # The db-service, which must say whether a suspect was told of.
         wait = Wait(house.rules.unrecorded_wait_s, str(unavailable))
         return await _park(operation, house, wait=wait)
 

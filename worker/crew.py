@@ -119,10 +119,6 @@ class Crew:
         """How many payments are in work."""
         return len(self._work.tasks)
 
-    def holds(self, operation_id: str) -> bool:
-        """Whether it is in memory here."""
-        return operation_id in self._held
-
     def pump(self) -> None:
         """Fill the free places. What is in the queue but may not be opened now stays there."""
         self._fill(self._questions)

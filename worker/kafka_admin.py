@@ -13,7 +13,6 @@ from typing import Any, Final
 from confluent_kafka import (
     OFFSET_BEGINNING,
     Consumer,
-    ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
     Producer,
@@ -145,18 +144,6 @@ class Admin:
             replicas = min((len(part.replicas) for part in found.partitions), default=0)
             facts[name] = TopicFacts(name, str(found.topic_id), len(found.partitions), replicas)
         return facts
-
-    def committed(self, group: str, topic: str) -> int | None:
-        """The committed offset of partition 0 for a group without members."""
-        request = [ConsumerGroupTopicPartitions(group, [TopicPartition(topic, 0)])]
-        future = self._client.list_consumer_group_offsets(request, request_timeout=_TIMEOUT_S)[
-            group
-        ]
-        try:
-            found = future.result(timeout=2 * _TIMEOUT_S).topic_partitions[0]
-        except KafkaException as error:
-            raise Unavailable("Kafka", error.args[0].str()) from None
-        return found.offset if found.offset >= 0 else None
 
 
 def open_admin(properties: Mapping[str, str]) -> Admin:

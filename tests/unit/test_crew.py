@@ -44,7 +44,7 @@ async def test_there_is_no_room_while_a_neighbour_is_down() -> None:
     crew.take([of])
     await asyncio.sleep(0)
     assert 0 == crew.room()
-    assert crew.holds(of.operation_id)
+    assert [of.operation_id] == crew.occupied()
     await crew.drain(grace_s=1)
     assert [] == world.gateway.sent
 

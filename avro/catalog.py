@@ -15,6 +15,10 @@ from avro.schema import Schema, load
 
 AVSC: Final = Path(__file__).parent / "avsc"
 PAYMENT_INITIATION: Final = "payment_initiation"
+PAYMENT_CAPTURE_REQUEST: Final = "payment_capture_request"
+PAYMENT_VOID_REQUEST: Final = "payment_void_request"
+REFUND_REQUEST: Final = "refund_request"
+PAYMENT_VERIFICATION_REQUEST: Final = "payment_verification_request"
 PAYMENT_STATUS: Final = "payment_status"
 ORDER_EVENTS: Final = "order_events"
 NOTIFICATION_EVENTS: Final = "notification_events"

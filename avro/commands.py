@@ -1,92 +1,185 @@
-"""Between the record of a command topic and the command: each field is taken by name, and a wrong one is named.
+"""Between the record of a command topic and the command: one function a topic, and a table of them.
 
-The command checks its own values when it is made (`handlers/domain/commands.py`); here only presence and type are
-looked at. No value stands in an error text (P7). What must not live here: bytes, schemas.
+The command checks its own values when it is made (`handlers/domain/commands.py`); here presence and type are looked at,
+and which fields go together. The inverse is `command_records.py`. What must not live here: bytes, schemas.
 """
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Final
 
+from avro.catalog import (
+    PAYMENT_CAPTURE_REQUEST,
+    PAYMENT_INITIATION,
+    PAYMENT_VERIFICATION_REQUEST,
+    PAYMENT_VOID_REQUEST,
+    REFUND_REQUEST,
+)
+from avro.command_records import from_command
+from avro.fields import Record, instant, instant_or_none, nested, text, truth, whole, whole_or_none
+from avro.means import has_means, to_authentication, to_means, to_stored_credential
 from handlers.domain.commands import (
+    ADDRESS_FIELDS,
     Address,
+    CapturePayment,
+    Command,
     InitiatePayment,
     Line,
-    Means,
     Mode,
-    OpaqueData,
-    StoredProfile,
+    RefundPayment,
+    Ruling,
+    VerifyPayment,
+    VoidPayment,
 )
 from handlers.domain.errors import InvalidValueError
 from handlers.domain.money import Money
-from handlers.domain.secret import Secret
 
-Record = Mapping[str, object]
+__all__ = ["COMMANDS", "from_command", "to_command"]
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_ADDRESS: Final = Address()
 _MODES: Final = {"SALE": Mode.SALE, "AUTHORISE": Mode.AUTHORISE}
-_ADDRESS: Final = tuple(Address.__dataclass_fields__)
 _MAX_LINES: Final = 200  # asked before the lines are built: a megabyte holds many
+# The two faces of a verification: what belongs to one may not stand in the other, where nobody would read it.
+_OF_A_MEANS: Final = (
+    "order_id amount_minor currency not_after billing customer_ip description stored_credential"
+    " cardholder_authentication"
+).split()
+_OF_A_QUESTION: Final = ("verification_id", "reason", "ruling")
 
 
-def to_command(record: Record) -> InitiatePayment:
-    """The command in a payment_initiation record. Raises InvalidValueError with the field and the rule it breaks."""
-    not_after = record.get("not_after")
+def to_command(record: Record, *, kind: str) -> Command:
+    """The command in a record of `kind`, a command kind of the catalog.
+
+    Who may say what is not looked at: a ruling or a continuation counts only in a record with our own signature.
+    Raises InvalidValueError with the field and the rule it breaks.
+    """
+    return COMMANDS[kind](record)
+
+
+def initiation(record: Record) -> InitiatePayment:
+    """The command in a payment_initiation record. Raises InvalidValueError."""
     return InitiatePayment(
-        payment_id=_text(record, "payment_id"),
-        order_id=_text(record, "order_id"),
-        user_id=_text(record, "user_id"),
-        money=Money(_whole(record, "amount_minor"), _text(record, "currency")),
+        payment_id=text(record, "payment_id"),
+        order_id=text(record, "order_id"),
+        user_id=text(record, "user_id"),
+        money=Money(whole(record, "amount_minor"), text(record, "currency")),
         mode=_mode(record.get("mode")),
-        means=_means(record.get("means")),
-        issued_at=_instant("issued_at", record.get("issued_at")),
-        not_after=None if not_after is None else _instant("not_after", not_after),
-        billing=_billing(record.get("billing")),
-        customer_ip=_text(record, "customer_ip", default=""),
-        description=_text(record, "description", default=""),
+        means=to_means(record),
+        issued_at=instant(record, "issued_at"),
+        not_after=instant_or_none(record, "not_after"),
+        billing=_address(record, "billing"),
+        shipping=_address(record, "shipping"),
+        customer_ip=text(record, "customer_ip", default=""),
+        description=text(record, "description", default=""),
         lines=_lines(record.get("lines")),
+        tax_minor=whole(record, "tax_minor", default=0),
+        stored_credential=to_stored_credential(record),
+        cardholder_authentication=to_authentication(record),
     )
 
 
-def from_command(command: InitiatePayment) -> dict[str, object]:
-    """The record that `to_command` reads back. It holds the means' secret in clear: encode it, do not show it."""
-    return {
-        "payment_id": command.payment_id,
-        "order_id": command.order_id,
-        "user_id": command.user_id,
-        "amount_minor": command.money.amount_minor,
-        "currency": command.money.currency,
-        "mode": command.mode.name,
-        "means": _means_record(command.means),
-        "issued_at": command.issued_at,
-        "not_after": command.not_after,
-        "billing": {name: getattr(command.billing, name) for name in _ADDRESS},
-        "customer_ip": command.customer_ip,
-        "description": command.description,
-        "lines": lines_record(command.lines),
+def capture(record: Record) -> CapturePayment:
+    """The command in a payment_capture_request record. Raises InvalidValueError."""
+    return CapturePayment(
+        payment_id=text(record, "payment_id"),
+        capture_id=text(record, "capture_id"),
+        amount_minor=whole_or_none(record, "amount_minor"),
+        issued_at=instant(record, "issued_at"),
+        user_id=text(record, "user_id", default=""),
+        reason=text(record, "reason", default=""),
+    )
+
+
+def void(record: Record) -> VoidPayment:
+    """The command in a payment_void_request record. Raises InvalidValueError."""
+    return VoidPayment(
+        payment_id=text(record, "payment_id"),
+        void_id=text(record, "void_id"),
+        issued_at=instant(record, "issued_at"),
+        user_id=text(record, "user_id", default=""),
+        reason=text(record, "reason", default=""),
+    )
+
+
+def refund(record: Record) -> RefundPayment:
+    """The command in a refund_request record. Raises InvalidValueError."""
+    return RefundPayment(
+        payment_id=text(record, "payment_id"),
+        refund_id=text(record, "refund_id"),
+        money=Money(whole(record, "amount_minor"), text(record, "currency")),
+        issued_at=instant(record, "issued_at"),
+        user_id=text(record, "user_id", default=""),
+        reason=text(record, "reason", default=""),
+        continuation=whole(record, "continuation", default=1),
+        up_to=truth(record, "up_to", default=False),
+    )
+
+
+def verification(record: Record) -> VerifyPayment | InitiatePayment:
+    """The command in a payment_verification_request record: a question, or the test of a means.
+
+    Raises InvalidValueError.
+    """
+    if has_means(record):
+        return _test_of_means(record)
+    for name in _OF_A_MEANS:
+        if record.get(name) not in (None, "", 0):
+            raise InvalidValueError(name, "must be empty where no means of payment is verified")
+    return VerifyPayment(
+        payment_id=text(record, "payment_id"),
+        verification_id=text(record, "verification_id"),
+        issued_at=instant(record, "issued_at"),
+        user_id=text(record, "user_id", default=""),
+        reason=text(record, "reason", default=""),
+        ruling=_ruling(record),
+    )
+
+
+def _test_of_means(record: Record) -> InitiatePayment:
+    for name in _OF_A_QUESTION:
+        if record.get(name) not in (None, ""):
+            raise InvalidValueError(name, "must be empty where a means of payment is verified")
+    return InitiatePayment(
+        payment_id=text(record, "payment_id"),
+        order_id=text(record, "order_id"),
+        user_id=text(record, "user_id"),
+        money=Money(whole(record, "amount_minor", default=0), text(record, "currency")),
+        mode=Mode.VERIFY,
+        means=to_means(record),
+        issued_at=instant(record, "issued_at"),
+        not_after=instant_or_none(record, "not_after"),
+        billing=_address(record, "billing"),
+        customer_ip=text(record, "customer_ip", default=""),
+        description=text(record, "description", default=""),
+        stored_credential=to_stored_credential(record),
+        cardholder_authentication=to_authentication(record),
+    )
+
+
+COMMANDS: Final[Mapping[str, Callable[[Record], Command]]] = MappingProxyType(
+    {
+        PAYMENT_INITIATION: initiation,
+        PAYMENT_CAPTURE_REQUEST: capture,
+        PAYMENT_VOID_REQUEST: void,
+        REFUND_REQUEST: refund,
+        PAYMENT_VERIFICATION_REQUEST: verification,
     }
+)
 
 
-def lines_record(lines: Sequence[Line]) -> list[dict[str, object]]:
-    """The lines as commands and order events carry them."""
-    return [
-        {
-            "sku": line.sku,
-            "name": line.name,
-            "quantity": line.quantity,
-            "unit_minor": line.unit_minor,
-        }
-        for line in lines
-    ]
-
-
-def _means_record(means: Means) -> dict[str, object]:
-    match means:
-        case OpaqueData(descriptor, value):
-            return {"data_descriptor": descriptor, "data_value": value.reveal()}
-        case StoredProfile(customer, payment):
-            return {"customer_profile_id": customer, "payment_profile_id": payment}
+def _ruling(record: Record) -> Ruling | None:
+    given = nested(record, "ruling")
+    if given is None:
+        return None
+    path = "ruling."
+    return Ruling(
+        happened=truth(given, "happened", path=path),
+        by=text(given, "by", path=path),
+        why=text(given, "why", path=path),
+        transaction_id=text(given, "transaction_id", path=path, default=""),
+        about=text(given, "about", path=path, default=""),
+        version=whole(given, "version", path=path, default=0),
+    )
 
 
 def _mode(value: object) -> Mode:
@@ -96,28 +189,17 @@ def _mode(value: object) -> Mode:
     return mode
 
 
-def _means(value: object) -> Means:
-    if not isinstance(value, dict):
-        raise InvalidValueError("means", "is missing: must be opaque data or a stored profile")
-    if "data_value" in value:
-        secret = Secret(_text(value, "data_value", path="means."))
-        return OpaqueData(_text(value, "data_descriptor", path="means."), secret)
-    return StoredProfile(
-        _text(value, "customer_profile_id", path="means."),
-        _text(value, "payment_profile_id", path="means."),
-    )
-
-
-def _billing(value: object) -> Address:
+def _address(record: Record, role: str) -> Address:
+    value = record.get(role)
     if value is None:
         return _NO_ADDRESS
     if not isinstance(value, dict):
-        raise InvalidValueError("billing", "must be a record of texts")
-    given = {name: value[name] for name in _ADDRESS if value.get(name, "") != ""}
+        raise InvalidValueError(role, "must be a record of texts")
+    given = {name: value[name] for name in ADDRESS_FIELDS if value.get(name, "") != ""}
     if not given:
         return _NO_ADDRESS
     for name in given:
-        _text(given, name, path="billing.")
+        text(given, name, path=f"{role}.")
     return Address(**given)
 
 
@@ -135,36 +217,8 @@ def _line(value: object) -> Line:
     if not isinstance(value, dict):
         raise InvalidValueError("lines", "must be a list of records")
     return Line(
-        sku=_text(value, "sku", path="lines."),
-        name=_text(value, "name", path="lines.", default=""),
-        quantity=_whole(value, "quantity", path="lines."),
-        unit_minor=_whole(value, "unit_minor", path="lines."),
+        sku=text(value, "sku", path="lines."),
+        name=text(value, "name", path="lines.", default=""),
+        quantity=whole(value, "quantity", path="lines."),
+        unit_minor=whole(value, "unit_minor", path="lines."),
     )
-
-
-def _text(record: Record, name: str, *, path: str = "", default: str | None = None) -> str:
-    value = record.get(name, default)
-    if type(value) is str:
-        return value
-    raise InvalidValueError(path + name, "is missing" if value is None else "must be a text")
-
-
-def _whole(record: Record, name: str, *, path: str = "") -> int:
-    value = record.get(name)
-    if type(value) is int:  # a bool is an int to Python, not to us
-        return value
-    raise InvalidValueError(
-        path + name, "is missing" if value is None else "must be a whole number"
-    )
-
-
-def _instant(name: str, value: object) -> datetime:
-    """A moment in UTC. A producer whose schema lost the logical type sends the bare microseconds."""
-    if isinstance(value, datetime) and value.tzinfo is not None:
-        return value
-    if type(value) is int:
-        try:
-            return _EPOCH + timedelta(microseconds=value)
-        except OverflowError:
-            raise InvalidValueError(name, "must be in the years 1 to 9999") from None
-    raise InvalidValueError(name, "is missing" if value is None else "must be a time with its zone")

@@ -7,25 +7,16 @@ without one they carry fingerprints. What must not live here: Kafka, CloudEvents
 from collections.abc import Mapping
 from datetime import datetime
 from io import BytesIO
-from typing import Final, Protocol, assert_never
+from typing import Protocol
 
 from fastavro import schemaless_writer
 
-from avro.catalog import (
-    NOTIFICATION_EVENTS,
-    ORDER_EVENTS,
-    PAYMENT_INITIATION,
-    PAYMENT_STATUS,
-    Catalog,
-)
-from avro.commands import from_command, lines_record
+from avro.catalog import Catalog
+from avro.command_records import from_command, kind_of
+from avro.event_records import from_event
 from avro.reader import CONFLUENT_MAGIC, SINGLE_OBJECT_MAGIC
-from handlers.domain.commands import InitiatePayment
-from handlers.domain.outcomes import Event, NotificationEvent, OrderEvent, StatusEvent
-from handlers.domain.payments import NO_REASON, Payment
-from handlers.domain.verdicts import Method
-
-_NO_METHOD: Final = Method()
+from handlers.domain.commands import Command
+from handlers.domain.outcomes import Event
 
 
 class SchemaSink(Protocol):
@@ -69,78 +60,16 @@ class Writer:
 
     def encode(self, event: Event, *, event_id: str, occurred_at: datetime, topic: str) -> bytes:
         """The value of the record that tells `event` on `topic`. `occurred_at` is UTC, aware."""
-        match event:
-            case StatusEvent(payment):
-                record = {**_status(payment), "event_id": event_id, "occurred_at": occurred_at}
-                return self._encoded(PAYMENT_STATUS, record, topic=topic)
-            case OrderEvent(news, payment, lines):
-                record = _ids(payment) | {"news": news.name, "lines": lines_record(lines)}
-                kind = ORDER_EVENTS
-            case NotificationEvent(template, payment):
-                record = _ids(payment) | {"template": template.name, "advice": _advice(payment)}
-                kind = NOTIFICATION_EVENTS
-            case _:
-                assert_never(event)
-        record |= {
-            "event_id": event_id,
-            "occurred_at": occurred_at,
-            "payment_version": payment.version,
-        }
+        kind, record = from_event(event)
+        record |= {"event_id": event_id, "occurred_at": occurred_at}
         return self._encoded(kind, record, topic=topic)
 
-    def encode_command(self, command: InitiatePayment, *, topic: str) -> bytes:
-        """The value of the record that asks for `command` on `topic`."""
-        return self._encoded(PAYMENT_INITIATION, from_command(command), topic=topic)
+    def encode_command(self, command: Command, *, topic: str) -> bytes:
+        """The value of the record that asks for `command` on `topic`. Raises InvalidValueError."""
+        return self._encoded(kind_of(command), from_command(command), topic=topic)
 
     def _encoded(self, kind: str, record: dict[str, object], *, topic: str) -> bytes:
         out = BytesIO()
         out.write(self._headers[topic])
         schemaless_writer(out, self._parsed[kind], record)
         return out.getvalue()
-
-
-def _ids(payment: Payment) -> dict[str, object]:
-    return {
-        "payment_id": payment.payment_id,
-        "order_id": payment.order_id,
-        "user_id": payment.user_id,
-        "amount_minor": payment.money.amount_minor,
-        "currency": payment.money.currency,
-    }
-
-
-def _status(payment: Payment) -> dict[str, object]:
-    reason = None if payment.reason == NO_REASON else payment.reason
-    return _ids(payment) | {
-        "payment_status": payment.status.name,
-        "state": payment.state.value,
-        "version": payment.version,
-        "transaction_id": payment.transaction_id,
-        "authorised_minor": payment.authorised_minor,
-        "captured_minor": payment.captured_minor,
-        "refunded_minor": payment.refunded_minor,
-        "payment_method": _method(payment.method),
-        "reason_code": reason and _clean(reason.code),
-        "reason_text": reason and _clean(reason.text),
-        "advice": _advice(payment),
-        "refund": None,
-    }
-
-
-def _advice(payment: Payment) -> str | None:
-    return None if payment.reason == NO_REASON else payment.reason.advice.value
-
-
-def _method(method: Method) -> dict[str, str] | None:
-    if method == _NO_METHOD:
-        return None
-    return {
-        "kind": _clean(method.kind),
-        "brand": _clean(method.brand),
-        "last4": _clean(method.last4),
-    }
-
-
-def _clean(text: str) -> str:
-    """The gateway's words as UTF-8 can carry them: half a surrogate must not stop an outcome from being told."""
-    return text.encode("utf-8", "replace").decode()

@@ -1,14 +1,15 @@
 """Admission: a polled batch becomes operations, payments, positions and dead letters in one commit.
 
+An initiation holds its payment's lane from the start; a request about a payment is queued for it (`lanes.py`).
 A command's id is claimed for ever, so the claim outlives any replay of the topic. The same record once more (a
 re-delivery) is nothing new; the same content in another record is answered by what is known, under the first answer's
 event id; the same id with other content is a dead letter.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
-import msgspec
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -19,7 +20,6 @@ from sqlalchemy import (
     bindparam,
     case,
     func,
-    or_,
     select,
     text,
 )
@@ -29,21 +29,29 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from db_client import command_json
 from db_client.ground import Ground
 from db_client.guarded import in_order
+from db_client.lanes import adopt, hasten, line_up
+from db_client.letters import already_answered, dead_letters
 from db_client.moves import Admission, Admit, Admitted, DeadLetter, Fate
+from db_client.outboxing import write_outbox
 from db_client.recordset import given, rows
-from db_client.tables import operation, outbox, payment, position, session
-from db_client.telling import write_outbox
+from db_client.repeats import REPEAT_OF, last_told
+from db_client.tables import operation, payment, position
+from handlers.domain.commands import Command, InitiatePayment, VerifyPayment, amount_of
 from handlers.domain.payments import Payment
 from handlers.domain.recovery import Inquiry, Stage
-from handlers.domain.states import PaymentState
+from handlers.domain.states import PaymentState, RequestState
 from handlers.ports import Message, Operation
 
 _MOMENT: Final = TIMESTAMP(timezone=True)
 _SECOND: Final = text("interval '1 second'")
-_headers: Final = msgspec.msgpack.Decoder(list[tuple[str, bytes]])
 
 _asked = given(
     operation_id=Text(),
+    kind=Text(),
+    stage=Text(),
+    arrival=BigInteger(),
+    request_state=Text(),
+    amount_minor=BigInteger(),
     payment_id=Text(),
     fingerprint=Text(),
     command=JSONB(),
@@ -72,13 +80,16 @@ _CLAIM: Final = (
             "offset",
             "session_id",
             "stage",
+            "arrival",
+            "request_state",
+            "amount_minor",
             "suspect",
             "since",
             "until",
         ],
         select(
             _asked.c.operation_id,
-            bindparam("kind", type_=Text),
+            _asked.c.kind,
             _asked.c.payment_id,
             _asked.c.fingerprint,
             _asked.c.command,
@@ -88,7 +99,10 @@ _CLAIM: Final = (
             _asked.c.partition,
             _asked.c.offset,
             bindparam("me", type_=Text),
-            bindparam("stage", type_=Text),
+            _asked.c.stage,
+            _asked.c.arrival,
+            _asked.c.request_state,
+            _asked.c.amount_minor,
             _asked.c.suspect,
             _asked.c.since,
             func.clock_timestamp() + _asked.c.deadline_s * _SECOND,
@@ -153,43 +167,56 @@ _POSITION: Final = _at.on_conflict_do_update(
         ),
     },
 )
-_ANSWERED_RECORDS: Final = select(outbox.c.answers).where(
-    outbox.c.answers == func.any(bindparam("answers"))
-)
-# The last snapshot that was told of a payment, unless it still waits in another session's outbox: then the answer to
-# the repeat is on its way already.
-_LAST_TOLD: Final = (
-    select(outbox.c.topic, outbox.c.key, outbox.c.value, outbox.c.headers, outbox.c.event_id)
-    .join(session, session.c.session_id == outbox.c.session_id)
-    .where(
-        outbox.c.payment_id == bindparam("payment_id"),
-        outbox.c.topic == bindparam("topic"),
-        or_(outbox.c.session_id == bindparam("me"), outbox.c.number < session.c.watermark),
-    )
-    .order_by(outbox.c.created_at.desc(), outbox.c.number.desc())
-    .limit(1)
-)
 
 
-def admit(ground: Ground, move: Admit, *, deadline_s: float, status_topic: str) -> Admitted:
-    """Admit one polled batch. `status_topic` is where a repeat is answered."""
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How long an intent may be under way, where a repeat is answered, how long a request waits for its payment."""
+
+    deadline_s: float
+    status_topic: str
+    orphan_wait_s: float
+
+
+def admit(ground: Ground, move: Admit, *, terms: Terms) -> Admitted:
+    """Admit one polled batch."""
     first = _first_of_each(move.admissions)
-    claimed = _claim(ground, first, deadline_s=deadline_s)
+    claimed = _claim(ground, first, deadline_s=terms.deadline_s)
+    initiations = [it for it in claimed if isinstance(first[it].command, InitiatePayment)]
+    users = (first[it].command for it in initiations)
+    canceled = adopt(ground, {it.payment_id: it.user_id for it in users})
+    _line_up(ground, [it for name, it in first.items() if name in claimed], terms=terms)
     fates = _fates(ground, move.admissions, first=first, claimed=claimed)
-    _answer_repeats(ground, move.admissions, fates=fates, status_topic=status_topic)
+    _answer_repeats(ground, move.admissions, fates=fates, status_topic=terms.status_topic)
     conflicts = [
         DeadLetter(it.source, it.conflict())
         for it, fate in zip(move.admissions, fates, strict=True)
         if fate is Fate.CONFLICT
     ]
-    _dead_letters(ground, [*move.dead_letters, *conflicts])
+    dead_letters(ground, [*move.dead_letters, *conflicts])
     _positions(ground, move)
     new = [
-        _operation(admission, ground, deadline_s=deadline_s)
-        for name, admission in first.items()
-        if name in claimed
+        _operation(first[name], ground, deadline_s=terms.deadline_s, canceled=canceled)
+        for name in first
+        if name in initiations
     ]
     return Admitted(fates=fates, operations=new)
+
+
+def _line_up(ground: Ground, claimed: Sequence[Admission], *, terms: Terms) -> None:
+    """Requests stand in line behind their payment's other work. Who asks for news makes what waits due now."""
+    requests = [it.command for it in claimed if not isinstance(it.command, InitiatePayment)]
+    if not requests:
+        return
+    asking = [it for it in requests if isinstance(it, VerifyPayment)]
+    ruled = [it.ruling.about for it in asking if it.ruling is not None]
+    hasten(ground, {it.payment_id for it in asking}, named=ruled)
+    line_up(
+        ground,
+        [it.operation_id for it in requests],
+        payments={it.payment_id for it in requests},
+        wait_s=terms.orphan_wait_s,
+    )
 
 
 def _first_of_each(admissions: Sequence[Admission]) -> dict[str, Admission]:
@@ -202,27 +229,27 @@ def _first_of_each(admissions: Sequence[Admission]) -> dict[str, Admission]:
 def _claim(ground: Ground, first: Mapping[str, Admission], *, deadline_s: float) -> set[str]:
     if not first:
         return set()
+    began = int(ground.now.timestamp() * 1e6)  # what comes later in one batch stands behind
     asked = in_order(
-        (_row(ground, it, deadline_s=deadline_s) for it in first.values()), "operation_id"
+        (
+            _row(ground, it, deadline_s=deadline_s, arrival=began + place)
+            for place, it in enumerate(first.values())
+        ),
+        "operation_id",
     )
-    parameters = {
-        **rows(asked),
-        "me": ground.session_id,
-        "kind": command_json.KIND,
-        "stage": Stage.ADMITTED.value,
-    }
+    parameters = {**rows(asked), "me": ground.session_id}
     claimed = {row["operation_id"] for row in ground.rows(_CLAIM, parameters)}
     paid = [
         {
-            "payment_id": it.command.payment_id,
-            "order_id": it.command.order_id,
-            "user_id": it.command.user_id,
-            "amount_minor": it.command.money.amount_minor,
-            "currency": it.command.money.currency,
+            "payment_id": command.payment_id,
+            "order_id": command.order_id,
+            "user_id": command.user_id,
+            "amount_minor": command.money.amount_minor,
+            "currency": command.money.currency,
             "held_by": name,
         }
-        for name, it in first.items()
-        if name in claimed
+        for name, command in ((name, it.command) for name, it in first.items() if name in claimed)
+        if isinstance(command, InitiatePayment)
     ]
     if paid:
         state = PaymentState.REQUESTED.value
@@ -230,7 +257,9 @@ def _claim(ground: Ground, first: Mapping[str, Admission], *, deadline_s: float)
     return claimed
 
 
-def _row(ground: Ground, admission: Admission, *, deadline_s: float) -> dict[str, object]:
+def _row(
+    ground: Ground, admission: Admission, *, deadline_s: float, arrival: int
+) -> dict[str, object]:
     command, source = admission.command, admission.source
     secret = command_json.secret_of(command)
     sealed = None
@@ -238,6 +267,9 @@ def _row(ground: Ground, admission: Admission, *, deadline_s: float) -> dict[str
         sealed = ground.sealer.seal(secret, bound_to=command.operation_id).hex()
     return {
         "operation_id": command.operation_id,
+        "kind": command.kind.value,
+        **_as_asked(command),
+        "arrival": arrival,
         "payment_id": command.payment_id,
         "fingerprint": command_json.fingerprint(command),
         "command": command_json.to_json(command),
@@ -249,6 +281,17 @@ def _row(ground: Ground, admission: Admission, *, deadline_s: float) -> dict[str
         "suspect": admission.suspect,
         "since": (admission.since or ground.now).isoformat(),
         "deadline_s": deadline_s,
+    }
+
+
+def _as_asked(command: Command) -> dict[str, object]:
+    """What of the row only requests have; an initiation starts at once, a request in line."""
+    if isinstance(command, InitiatePayment):
+        return {"stage": Stage.ADMITTED.value, "request_state": None}
+    return {
+        "stage": Stage.QUEUED.value,
+        "request_state": RequestState.REQUESTED.value,
+        "amount_minor": amount_of(command),
     }
 
 
@@ -293,35 +336,19 @@ def _answer_repeats(
     ground: Ground, admissions: Sequence[Admission], *, fates: Sequence[Fate], status_topic: str
 ) -> None:
     repeats = [it for it, fate in zip(admissions, fates, strict=True) if fate is Fate.REPEATED]
-    answered = _already_answered(ground, [it.source.key for it in repeats])
+    answered = already_answered(ground, [it.source.key for it in repeats])
     for repeat in repeats:
         if repeat.source.key in answered:
             continue
-        told = ground.rows(
-            _LAST_TOLD,
-            {
-                "payment_id": repeat.command.payment_id,
-                "topic": status_topic,
-                "me": ground.session_id,
-            },
-        )
-        for row in told:
-            headers = (*_headers.decode(row["headers"]), ("repeat_of", repeat.source.key.encode()))
-            again = Message(row["topic"], row["key"], row["value"], headers, row["event_id"])
+        command = repeat.command
+        # Of a verification, and of the payment itself, the last snapshot is the answer, whatever it was told for.
+        plain = isinstance(command, InitiatePayment | VerifyPayment)
+        name = None if plain else command.operation_id
+        told = last_told(ground, command.payment_id, topic=status_topic, operation_id=name)
+        if told is not None:  # else the first one is in work, and its answer is this one's, too
+            headers = (*told.headers, (REPEAT_OF, repeat.source.key.encode()))
+            again = Message(told.topic, told.key, told.value, headers, told.event_id)
             write_outbox(ground, [again], payment_id=None, answers=repeat.source.key)
-
-
-def _already_answered(ground: Ground, answers: Sequence[str]) -> set[str]:
-    if not answers:
-        return set()
-    return {row["answers"] for row in ground.rows(_ANSWERED_RECORDS, {"answers": list(answers)})}
-
-
-def _dead_letters(ground: Ground, letters: Sequence[DeadLetter]) -> None:
-    known = _already_answered(ground, [letter.source.key for letter in letters])
-    for letter in letters:
-        if letter.source.key not in known:
-            write_outbox(ground, [letter.message], payment_id=None, answers=letter.source.key)
 
 
 def _positions(ground: Ground, move: Admit) -> None:
@@ -339,8 +366,11 @@ def _positions(ground: Ground, move: Admit) -> None:
         ground.connection.execute(_POSITION, rows(read))
 
 
-def _operation(admission: Admission, ground: Ground, *, deadline_s: float) -> Operation:
+def _operation(
+    admission: Admission, ground: Ground, *, deadline_s: float, canceled: Collection[str]
+) -> Operation:
     command = admission.command
+    assert isinstance(command, InitiatePayment), "requests are queued, and loaded when they may go"
     inquiry = Inquiry(
         asked=0,
         complete_scans=0,
@@ -357,4 +387,5 @@ def _operation(admission: Admission, ground: Ground, *, deadline_s: float) -> Op
         suspect=admission.suspect,
         inquiry=inquiry,
         traceparent=admission.traceparent,
+        canceled=command.payment_id in canceled,
     )

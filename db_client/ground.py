@@ -27,6 +27,7 @@ class Ground:
     now: datetime
     outbox: list[Numbered] = field(default_factory=list)
     outbox_rows: list[dict[str, object]] = field(default_factory=list)
+    granted: bool = False  # something of this session or another is due now
 
     def after(self, seconds: float) -> datetime:
         """The database's time so many seconds from now."""

@@ -99,6 +99,7 @@ class GroupCommit:
         self._ended: SessionOver | None = None  # the thread is gone
         self._batch: Sequence[Submission] = []
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+        self.on_granted: Callable[[], None] = lambda: None  # something is due at once
         self.beat = time.monotonic()
         self.available = True
 
@@ -210,7 +211,7 @@ class GroupCommit:
         tries = 0
         while True:
             try:
-                results, outbox = self._apply_until_reached(batch)
+                results, ground = self._apply_until_reached(batch)
             except _REFUSALS as refused:
                 tries += 1
                 if is_passing(refused) and (tries < _TRIES or self._waits_for_locks(refused)):
@@ -218,8 +219,10 @@ class GroupCommit:
                 self._refused(batch, refused)
                 return
             self.available = True
-            if outbox:
-                self._on_outbox(outbox)
+            if ground.outbox:
+                self._on_outbox(ground.outbox)
+            if ground.granted:
+                self.on_granted()
             settle(list(zip((it.future for it in batch), results, strict=True)))
             return
 
@@ -243,13 +246,11 @@ class GroupCommit:
         told = (str(getattr(why, "orig", None) or why) or type(why).__name__).splitlines()[0]
         settle([(batch[0].future, JournalRefusedError(f"the journal refused this move: {told}"))])
 
-    def _apply_until_reached(
-        self, batch: Sequence[Submission]
-    ) -> tuple[list[Any], Sequence[Numbered]]:
+    def _apply_until_reached(self, batch: Sequence[Submission]) -> tuple[list[Any], Ground]:
         """Apply in one db_txn; where the connection dies, find out what became of it, and try again if nothing did."""
         tries = 0
         while True:
-            results: tuple[list[Any], Sequence[Numbered]] | None = None
+            results: tuple[list[Any], Ground] | None = None
             try:
                 connection = self._connect()
                 with connection.begin():
@@ -307,11 +308,9 @@ class GroupCommit:
             self._connection.close()
             self._connection = None
 
-    def _apply(
-        self, connection: Connection, moves: Sequence[Move]
-    ) -> tuple[list[Any], Sequence[Numbered]]:
+    def _apply(self, connection: Connection, moves: Sequence[Move]) -> tuple[list[Any], Ground]:
         ground = self._begin(connection, numbers(moves))
-        return apply_all(ground, moves, limits=self._limits), ground.outbox
+        return apply_all(ground, moves, limits=self._limits), ground
 
     def _begin(self, connection: Connection, reserved: int) -> Ground:
         row = connection.execute(

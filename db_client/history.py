@@ -1,4 +1,6 @@
-"""Reads of the journal for people: one payment's whole history, lists of payments, what the database is like.
+"""Reads of the journal for people: one payment's whole history, and what the database is like.
+
+Lists of payments are `payment_search.py`, what waits for a person is `review.py`.
 
 Nothing is written here, and nothing that a session works with is read here (`reading.py`). No row carries a secret: a
 command's means are in a column of their own, which is not read.
@@ -77,10 +79,13 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """One payment, whole. `now` is the database's time."""
+    """One payment, whole. `now` is the database's time.
+
+    `payment` is None where it is not known yet, and what is there are requests that wait for it.
+    """
 
     now: datetime
-    payment: dict[str, Any]
+    payment: dict[str, Any] | None
     work: list[Work]
     evidence: list[dict[str, Any]]
     events: list[Event]
@@ -107,22 +112,25 @@ _OPERATION: Final = select(*(it for it in operation.c if it.name != "means_seale
 
 
 def whole(engine: Engine, payment_id: str) -> History | None:
-    """Everything that the journal knows of a payment, read at one moment; None where it does not know it."""
+    """Everything that the journal knows of a payment, read at one moment; None where it knows nothing.
+
+    Operations come in the order of the payment's line.
+    """
     with _one_moment(engine) as connection:
         found = _rows(connection, select(payment).where(payment.c.payment_id == payment_id))
-        if not found:
-            return None
         operations = _rows(
             connection,
             _OPERATION.where(operation.c.payment_id == payment_id)
-            .order_by(operation.c.admitted_at)
+            .order_by(operation.c.arrival, operation.c.admitted_at, operation.c.operation_id)
             .limit(_MOST),
         )
+        if not found and not operations:
+            return None
         said = select(evidence).where(evidence.c.payment_id == payment_id)
         now: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
         return History(
             now=now,
-            payment=found[0],
+            payment=found[0] if found else None,
             work=[_work(connection, row) for row in operations],
             evidence=_rows(connection, said.order_by(evidence.c.evidence_id).limit(_MOST)),
             events=_events(connection, payment_id),
@@ -160,26 +168,6 @@ def _events(connection: Connection, payment_id: str) -> list[Event]:
         )
         for row in _rows(connection, told)
     ]
-
-
-def latest(
-    engine: Engine, *, state: str | None, limit: int, waiting: bool = False
-) -> list[dict[str, Any]]:
-    """The payments that moved last, with what their unfinished work waits for.
-
-    `waiting`: only those with unfinished work, the oldest first: what somebody on call looks for.
-    """
-    unfinished = operation.c.stage != "concluded"
-    wanted = (
-        select(payment, operation.c.stage, operation.c.due_at, operation.c.why)
-        .outerjoin(operation, (operation.c.payment_id == payment.c.payment_id) & unfinished)
-        .order_by(payment.c.created_at if waiting else payment.c.updated_at.desc())
-        .limit(limit)
-    )
-    if waiting:
-        wanted = wanted.where(operation.c.stage.is_not(None))
-    with _one_moment(engine) as connection:
-        return _rows(connection, wanted.where(payment.c.state == state) if state else wanted)
 
 
 @dataclass(frozen=True, slots=True)

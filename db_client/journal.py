@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 from db_client.group_commit import GroupCommit
 from db_client.moves import Answer, Conclude, Open, Outrun, Park
+from handlers.domain.commands import Command
 from handlers.domain.intents import Intent
-from handlers.domain.payments import Payment
+from handlers.domain.payments import Snapshot
 from handlers.domain.verdicts import Evidence
-from handlers.ports import Lost, Message, Moved, Operation, Queued, Wait
+from handlers.ports import Lost, Message, Moved, Operation, Queued, Taken, Wait
 
 
 class Journal:
@@ -17,18 +18,27 @@ class Journal:
         self._commits = commits
         self._deadline_s = deadline_s
 
-    async def open(self, operation: Operation, *, intent: Intent, frozen: Evidence) -> Moved | Lost:
-        """Write the intent first (P3)."""
-        moved: Moved | Lost = await self._commits.write(
+    async def open(
+        self, operation: Operation, *, intent: Intent, frozen: Evidence
+    ) -> Moved | Lost | Taken:
+        """Write the intent first (P3), with what it reserves and claims."""
+        moved: Moved | Lost | Taken = await self._commits.write(
             Open(operation, intent, frozen, self._deadline_s)
         )
         return moved
 
     async def answer(
-        self, operation: Operation, *, payment: Payment, evidence: Evidence
+        self,
+        operation: Operation,
+        *,
+        told: Snapshot,
+        evidence: Evidence,
+        follow_up: Command | None = None,
     ) -> Moved | Lost:
-        """Append the evidence, then move the payment."""
-        moved: Moved | Lost = await self._commits.write(Answer(operation, payment, evidence))
+        """Append the evidence, then move payment and request."""
+        moved: Moved | Lost = await self._commits.write(
+            Answer(operation, told, evidence, follow_up)
+        )
         return moved
 
     async def outrun(self, operation: Operation, *, version: int) -> Moved | Lost:

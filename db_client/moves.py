@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from handlers.domain.commands import Command
 from handlers.domain.intents import Intent
-from handlers.domain.payments import Payment
+from handlers.domain.payments import Snapshot
 from handlers.domain.verdicts import Evidence
 from handlers.ports import Message, Operation, Wait
 
@@ -63,6 +63,7 @@ class Fate(StrEnum):
     REDELIVERED = "redelivered"  # the same record once more
     REPEATED = "repeated"  # the same content in another record: answered by what is known
     CONFLICT = "conflict"  # the same id with other content: a dead letter
+    REFUSED = "refused"  # the database does not take it: a dead letter
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +98,12 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The news on the payment, with what the gateway said."""
+    """The news on payment and request, with what the gateway said."""
 
     operation: Operation
-    payment: Payment
+    told: Snapshot
     evidence: Evidence
+    follow_up: Command | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,20 @@ class Rehomed:
     messages: int
 
 
-Move = Admit | Open | Answer | Outrun | Park | Conclude | Mirror | Rehome
+@dataclass(frozen=True, slots=True)
+class GoOn:
+    """Put what was deferred until now back in line, and wake whoever was forgotten there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Orphaned:
+    """A request whose payment never came: it leaves as a dead letter, and its id is free again."""
+
+    operation_id: str
+    letter: DeadLetter
+
+
+Move = Admit | Open | Answer | Outrun | Park | Conclude | Mirror | Rehome | GoOn | Orphaned
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,45 +4,63 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from db_client import admit, progress, takeover, telling
+from db_client import admit, lanes, letters, opening, progress, takeover, telling
 from db_client.ground import Ground
 from db_client.moves import (
     Admit,
     Answer,
     Conclude,
+    GoOn,
     Mirror,
     Move,
     Open,
+    Orphaned,
     Outrun,
     Park,
     Rehome,
 )
+from db_client.outboxing import flush_outbox
+from handlers.ports import OnePayment
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What admissions need to know: how long an intent may be under way, where a repeat is answered."""
+    """What moves need to know of the settings.
+
+    How long an intent may be under way, where a repeat is answered, how long a request waits for its payment to be
+    known, and whether a second payment of an order is refused.
+    """
 
     deadline_s: float
     status_topic: str
+    orphan_wait_s: float = 600.0
+    one_payment: OnePayment = OnePayment.OFF
 
 
 def _admit(ground: Ground, moves: Sequence[Admit], *, limits: Limits) -> Sequence[Any]:
-    return [
-        admit.admit(ground, it, deadline_s=limits.deadline_s, status_topic=limits.status_topic)
-        for it in moves
-    ]
+    given = admit.Terms(limits.deadline_s, limits.status_topic, limits.orphan_wait_s)
+    return [admit.admit(ground, it, terms=given) for it in moves]
 
 
 _Apply = Callable[[Ground, Sequence[Any], Limits], Sequence[Any]]
 _APPLY: Final[Mapping[type[Any], _Apply]] = {
     Rehome: lambda ground, moves, _: [takeover.rehome(ground, it) for it in moves],
     Admit: lambda ground, moves, limits: _admit(ground, moves, limits=limits),
-    Open: lambda ground, moves, _: progress.open_intents(ground, moves),
-    Answer: lambda ground, moves, _: progress.answer(ground, moves),
+    Open: lambda ground, moves, limits: opening.open_intents(
+        ground, moves, one_payment=limits.one_payment
+    ),
+    Answer: lambda ground, moves, limits: progress.answer(
+        ground, moves, one_payment=limits.one_payment
+    ),
     Outrun: lambda ground, moves, _: progress.outrun(ground, moves),
-    Park: lambda ground, moves, _: progress.park(ground, moves),
-    Conclude: lambda ground, moves, _: telling.conclude(ground, moves),
+    Park: lambda ground, moves, limits: progress.park(
+        ground, moves, status_topic=limits.status_topic
+    ),
+    Conclude: lambda ground, moves, limits: telling.conclude(
+        ground, moves, status_topic=limits.status_topic
+    ),
+    GoOn: lambda ground, moves, _: [lanes.go_on(ground) for _ in moves],
+    Orphaned: lambda ground, moves, _: [letters.orphaned(ground, it) for it in moves],
     Mirror: lambda ground, moves, _: telling.mirror(ground, moves),
 }
 
@@ -55,7 +73,7 @@ def apply_all(ground: Ground, moves: Sequence[Move], *, limits: Limits) -> list[
         if mine:
             answers = apply(ground, [move for _, move in mine], limits)
             results.update(zip((place for place, _ in mine), answers, strict=True))
-    telling.flush_outbox(ground)
+    flush_outbox(ground)
     return [results[place] for place in range(len(moves))]
 
 
@@ -67,4 +85,6 @@ def numbers(moves: Sequence[Move]) -> int:
 def _numbers(move: Move) -> int:
     if isinstance(move, Admit):
         return len(move.admissions) + len(move.dead_letters)
-    return len(move.messages) if isinstance(move, Conclude) else 0
+    if isinstance(move, Conclude):
+        return len(move.messages) + 1  # one more answers the verifications in line
+    return 1 if isinstance(move, Park | Orphaned) else 0

@@ -1,4 +1,4 @@
-"""The moves of an operation on its way: open, answer, park. Each is set-based and guarded per row (`guarded.py`).
+"""The moves of an operation on its way: answer, outrun, park. Each is set-based and guarded per row (`guarded.py`).
 
 Evidence alone is appended unguarded: what the gateway said is kept, whoever holds the operation now.
 """
@@ -21,123 +21,56 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
+from db_client import command_json
+from db_client.claims import Wish, claim_orders, let_go
 from db_client.ground import Ground, StaleMoveError
 from db_client.guarded import GUARD, guard, in_order, mine, moved, result
-from db_client.moves import Answer, Open, Outrun, Park
+from db_client.lanes import answer_verifications, heed_rulings, release
+from db_client.moves import Answer, Outrun, Park
+from db_client.payment_rows import PAYMENT_COLUMNS, payment_row, request_row
 from db_client.recordset import given, rows
+from db_client.repeats import last_told, tell_verifications
 from db_client.tables import attempt, evidence, operation, payment
-from handlers.domain.payments import Payment
-from handlers.domain.recovery import Inquiry, Stage
-from handlers.ports import Lost, Moved
+from handlers.domain.payments import renumbered
+from handlers.domain.recovery import Stage
+from handlers.domain.states import NOTHING_TAKEN, PaymentState
+from handlers.orders import MARK_TAKEN
+from handlers.ports import Lost, Moved, OnePayment
 
 _SECOND: Final = text("interval '1 second'")
 
-_opened = given(**GUARD, deadline_s=Double())
-_OPEN: Final = (
-    update(operation)
-    .where(*mine(_opened))
-    .values(
-        stage=Stage.OPEN.value,
-        due_at=None,
-        why="",
-        until=func.clock_timestamp() + _opened.c.deadline_s * _SECOND,
-    )
-    .returning(operation.c.operation_id)
-)
-_tried = given(
-    operation_id=Text(),
-    number=Integer(),
-    invoice_number=Text(),
-    merchant_account=Text(),
-    request=JSONB(),
-)
-_new_attempt = upsert(attempt).from_select(
-    [
-        "operation_id",
-        "number",
-        "invoice_number",
-        "merchant_account",
-        "state",
-        "request",
-        "session_id",
-    ],
-    select(
-        _tried.c.operation_id,
-        _tried.c.number,
-        _tried.c.invoice_number,
-        _tried.c.merchant_account,
-        text("'open'"),
-        _tried.c.request,
-        bindparam("me", type_=Text),
-    ),
-)
-_ATTEMPT: Final = _new_attempt.on_conflict_do_update(
-    index_elements=["operation_id", "number"],
-    set_={
-        "state": "open",
-        "request": _new_attempt.excluded.request,
-        "merchant_account": _new_attempt.excluded.merchant_account,
-        "session_id": _new_attempt.excluded.session_id,
-        "opened_at": func.clock_timestamp(),
-    },
-    where=attempt.c.state == "unsent",
-).returning(attempt.c.operation_id)
-
-
-def open_intents(ground: Ground, moves: Sequence[Open]) -> list[Moved | Lost]:
-    """The intents on disk, before a byte leaves (P3)."""
-    opened = ({**guard(move.operation), "deadline_s": move.deadline_s} for move in moves)
-    ids = moved(ground, _OPEN, batch=opened)
-    tried = [
-        {
-            "operation_id": move.operation.operation_id,
-            "number": move.intent.attempt,
-            "invoice_number": move.intent.invoice_number,
-            "merchant_account": move.intent.merchant_account,
-            "request": dict(move.frozen),
-        }
-        for move in moves
-        if move.operation.operation_id in ids
-    ]
-    written = ground.rows(_ATTEMPT, {**rows(tried), "me": ground.session_id}) if tried else []
-    if len(written) != len(tried):
-        raise StaleMoveError("an attempt that is not `unsent` was to be opened a second time")
-    return [
-        result(move.operation, ids, stage=Stage.OPEN, inquiry=_until(ground, move))
-        for move in moves
-    ]
-
-
-def _until(ground: Ground, move: Open) -> Inquiry | None:
-    inquiry = move.operation.inquiry
-    return inquiry and replace(inquiry, until=ground.after(move.deadline_s))
-
-
-_answered = given(**GUARD)
-_ANSWER: Final = (
-    update(operation)
-    .where(*mine(_answered))
-    .values(stage=Stage.ANSWERED.value, due_at=None, why="", answered_at=bindparam("now"))
-    .returning(operation.c.operation_id)
-)
-_known = given(
-    payment_id=Text(),
-    state=Text(),
-    version=Integer(),
-    authorised_minor=BigInteger(),
-    captured_minor=BigInteger(),
-    refunded_minor=BigInteger(),
-    transaction_id=Text(),
-    method_kind=Text(),
-    method_brand=Text(),
-    method_last4=Text(),
+_answered = given(
+    **GUARD,
+    request_state=Text(),
+    amount_minor=BigInteger(),
+    reserved_minor=BigInteger(),
     reason_code=Text(),
     reason_text=Text(),
     advice=Text(),
+    transaction_id=Text(),
+    promised_at=TIMESTAMP(timezone=True),
+    follow_up=JSONB(none_as_null=True),
 )
+_ANSWER: Final = (
+    update(operation)
+    .where(*mine(_answered))
+    .values(
+        stage=Stage.ANSWERED.value,
+        due_at=None,
+        why="",
+        answered_at=bindparam("now"),
+        means_sealed=None,  # what was answered is never sent again
+        **{
+            name: _answered.c[name]
+            for name in _answered.c.keys()  # noqa: SIM118 - a ColumnCollection
+            if name not in GUARD
+        },
+    )
+    .returning(operation.c.operation_id)
+)
+_known = given(**PAYMENT_COLUMNS)
 _LEARN: Final = (
     update(payment)
     .where(payment.c.payment_id == _known.c.payment_id, payment.c.version == _known.c.version - 1)
@@ -147,6 +80,12 @@ _LEARN: Final = (
     )
     .returning(payment.c.payment_id)
 )
+_marked = given(payment_id=Text())
+_MARK: Final = (
+    update(payment)
+    .where(payment.c.payment_id == _marked.c.payment_id)
+    .values(marks=func.concat_ws(",", func.nullif(payment.c.marks, ""), MARK_TAKEN))
+)
 _settled = given(operation_id=Text(), state=Text())
 _ATTEMPT_STATE: Final = (
     update(attempt)
@@ -155,26 +94,72 @@ _ATTEMPT_STATE: Final = (
 )
 
 
-def answer(ground: Ground, moves: Sequence[Answer]) -> list[Moved | Lost]:
-    """Evidence first, then the news on the payments whose operations are still ours."""
+def answer(
+    ground: Ground, moves: Sequence[Answer], *, one_payment: OnePayment
+) -> list[Moved | Lost]:
+    """Evidence first, then the news on payments and requests whose operations are still ours."""
     append_evidence(ground, moves)
-    ids = moved(ground, _ANSWER, batch=(guard(move.operation) for move in moves))
-    known = [_payment_row(move.payment) for move in moves if move.operation.operation_id in ids]
+    answered = (
+        {**guard(it.operation), **request_row(it.told.request), "follow_up": _follow_up(it)}
+        for it in moves
+    )
+    ids = moved(ground, _ANSWER, batch=answered)
+    known = [it.told.payment for it in moves if it.operation.operation_id in ids]
     if known:
-        learnt = ground.rows(_LEARN, {**rows(in_order(known, "payment_id")), "now": ground.now})
-        if len(learnt) != len(known):
+        learnt = [payment_row(it) for it in known]
+        written = ground.rows(_LEARN, {**rows(in_order(learnt, "payment_id")), "now": ground.now})
+        if len(written) != len(learnt):
             raise StaleMoveError("a payment has moved on under another operation")
+    let_go(ground, [it.payment_id for it in known if it.state in _LEAVES_ITS_ORDER])
+    if one_payment is not OnePayment.OFF:
+        _claim_late(ground, [it for it in moves if it.operation.operation_id in ids])
     _settle_attempts(ground, ((name, "answered") for name in sorted(ids)))
     return [
         result(
             move.operation,
             ids,
             stage=Stage.ANSWERED,
-            payment=move.payment,
+            payment=move.told.payment,
+            request=move.told.request,
+            follow_up=move.follow_up,
             answered_at=ground.now,
         )
         for move in moves
     ]
+
+
+def _claim_late(ground: Ground, moves: Sequence[Answer]) -> None:
+    """What was found, not opened here, claims its order now. Where another payment has it, both are marked."""
+    found = {
+        it.told.payment.payment_id: it
+        for it in moves
+        if it.operation.stage is not Stage.OPEN
+        and it.told.payment.state in _HAS_ITS_ORDER
+        and it.told.payment.state is not it.operation.payment.state
+    }
+    wishes = [
+        Wish(name, order_id=it.told.payment.order_id, payment_id=name) for name, it in found.items()
+    ]
+    taken = claim_orders(ground, wishes)
+    if taken:
+        both = sorted({*taken, *taken.values()})
+        ground.connection.execute(_MARK, rows([{"payment_id": it} for it in both]))
+
+
+_HAS_ITS_ORDER: Final = frozenset(
+    {
+        PaymentState.AUTHORIZED,
+        PaymentState.CAPTURED,
+        PaymentState.HELD,
+        PaymentState.UNKNOWN,
+        PaymentState.CONFLICTED,
+    }
+)
+_LEAVES_ITS_ORDER: Final = NOTHING_TAKEN | {PaymentState.REFUNDED, PaymentState.RETURNED}
+
+
+def _follow_up(move: Answer) -> dict[str, Any] | None:
+    return None if move.follow_up is None else command_json.to_json(move.follow_up)
 
 
 _outrun = given(**GUARD)
@@ -191,7 +176,14 @@ _RENUMBER: Final = (
         payment.c.payment_id == _renumbered.c.payment_id,
         payment.c.version < _renumbered.c.version,
     )
-    .values(version=_renumbered.c.version)
+    .values(
+        version=_renumbered.c.version,
+        # News that came with this version still has to be told to everyone.
+        state_version=case(
+            (payment.c.state_version == payment.c.version, _renumbered.c.version),
+            else_=payment.c.state_version,
+        ),
+    )
     .returning(payment.c.payment_id)
 )
 
@@ -208,7 +200,9 @@ def outrun(ground: Ground, moves: Sequence[Outrun]) -> list[Moved | Lost]:
     if raised and len(ground.rows(_RENUMBER, rows(in_order(raised, "payment_id")))) != len(raised):
         raise StaleMoveError("a payment is beyond the version that it was to outrun")
     return [
-        result(move.operation, ids, payment=replace(move.operation.payment, version=move.version))
+        result(
+            move.operation, ids, payment=renumbered(move.operation.payment, version=move.version)
+        )
         for move in moves
     ]
 
@@ -217,21 +211,22 @@ _parked = given(
     **GUARD,
     seconds=Double(),
     why=Text(),
-    unsent=Boolean(),
+    next_stage=Text(),
     asked=Integer(),
     complete_scans=Integer(),
+    anew=Boolean(),
     trust=Boolean(),
 )
 _PARK: Final = (
     update(operation)
     .where(*mine(_parked))
     .values(
-        stage=case((_parked.c.unsent, Stage.ADMITTED.value), else_=operation.c.stage),
+        stage=_parked.c.next_stage,
         due_at=func.clock_timestamp() + _parked.c.seconds * _SECOND,
         why=_parked.c.why,
-        asked=case((_parked.c.trust, 0), else_=operation.c.asked + _parked.c.asked),
+        asked=case((_parked.c.anew, 0), else_=operation.c.asked + _parked.c.asked),
         complete_scans=case(
-            (_parked.c.trust, 0), else_=operation.c.complete_scans + _parked.c.complete_scans
+            (_parked.c.anew, 0), else_=operation.c.complete_scans + _parked.c.complete_scans
         ),
         suspect=case((_parked.c.trust, False), else_=operation.c.suspect),
     )
@@ -239,7 +234,7 @@ _PARK: Final = (
 )
 
 
-def park(ground: Ground, moves: Sequence[Park]) -> list[Moved | Lost]:
+def park(ground: Ground, moves: Sequence[Park], *, status_topic: str) -> list[Moved | Lost]:
     """Due again later; what was learned on the way is kept."""
     append_evidence(ground, [move for move in moves if move.wait.evidence])
     parked = (
@@ -247,19 +242,59 @@ def park(ground: Ground, moves: Sequence[Park]) -> list[Moved | Lost]:
             **guard(move.operation),
             "seconds": move.wait.seconds,
             "why": move.wait.why,
-            "unsent": move.wait.unsent,
+            "next_stage": _next_stage(move).value,
             "asked": int(move.wait.asked),
             "complete_scans": int(move.wait.complete_scan),
+            "anew": move.wait.trust or move.wait.again,
             "trust": move.wait.trust,
         }
         for move in moves
     )
     ids = moved(ground, _PARK, batch=parked)
-    unsent = [
-        m.operation.operation_id for m in moves if m.wait.unsent and m.operation.operation_id in ids
-    ]
-    _settle_attempts(ground, ((name, "unsent") for name in sorted(unsent)))
+    still = [it for it in moves if it.operation.operation_id in ids]
+    _settle_attempts(
+        ground,
+        sorted((it.operation.operation_id, _end(it)) for it in still if _end(it)),
+    )
+    release(
+        ground,
+        (
+            (it.operation.payment.payment_id, it.operation.operation_id)
+            for it in still
+            if it.wait.release
+        ),
+    )
+    _answer_those_in_line(ground, still, status_topic=status_topic)
     return [result(move.operation, ids, **_after(move)) for move in moves]
+
+
+def _end(move: Park) -> str:
+    """What becomes of the attempt that is open; "" where it stays so."""
+    if move.wait.unsent:
+        return "unsent"
+    return "answered" if move.wait.again or move.wait.told else ""
+
+
+def _next_stage(move: Park) -> Stage:
+    if move.wait.unsent or move.wait.again:
+        return Stage.ADMITTED
+    if move.wait.told:
+        return Stage.ASKING
+    return Stage.DEFERRED if move.wait.release else move.operation.stage
+
+
+def _answer_those_in_line(ground: Ground, moves: Sequence[Park], *, status_topic: str) -> None:
+    """The gateway was asked, and nothing new came of it: whoever waits for that hears what is known."""
+    asked = {
+        it.operation.payment.payment_id
+        for it in moves
+        if it.wait.asked and it.operation.stage is Stage.ASKING
+    }
+    heed_rulings(ground, asked)
+    over = answer_verifications(ground, asked)
+    told = {it: last_told(ground, it, topic=status_topic) for it in over}
+    known = {name: message for name, message in told.items() if message is not None}
+    tell_verifications(ground, over, told=known)
 
 
 def _after(move: Park) -> dict[str, Any]:
@@ -268,12 +303,13 @@ def _after(move: Park) -> dict[str, Any]:
     inquiry = of.inquiry
     if inquiry is not None:
         asked, scans = inquiry.asked + wait.asked, inquiry.complete_scans + wait.complete_scan
-        if wait.trust:
+        if wait.trust or wait.again:
             asked = scans = 0
         inquiry = replace(inquiry, asked=asked, complete_scans=scans)
     return {
-        "stage": Stage.ADMITTED if wait.unsent else of.stage,
+        "stage": _next_stage(move),
         "suspect": of.suspect and not wait.trust,
+        "attempt": of.attempt + 1 if wait.again else of.attempt,
         "inquiry": inquiry,
     }
 
@@ -300,8 +336,8 @@ def append_evidence(ground: Ground, moves: Sequence[Answer | Park]) -> None:
         {
             "operation_id": move.operation.operation_id,
             "payment_id": move.operation.payment.payment_id,
-            "what": f"answer:{move.payment.state.value}" if isinstance(move, Answer) else "asked",
-            "transaction_id": move.payment.transaction_id if isinstance(move, Answer) else None,
+            "what": _what(move),
+            "transaction_id": _transaction_id(move),
             "body": dict(move.evidence if isinstance(move, Answer) else move.wait.evidence),
         }
         for move in moves
@@ -310,25 +346,23 @@ def append_evidence(ground: Ground, moves: Sequence[Answer | Park]) -> None:
         ground.connection.execute(_EVIDENCE, {**rows(said), "me": ground.session_id})
 
 
+def _what(move: Answer | Park) -> str:
+    if isinstance(move, Park):
+        return "asked"
+    request = move.told.request
+    of_request = f":{request.kind}:{request.state}" if request is not None else ""
+    return f"answer:{move.told.payment.state}{of_request}"
+
+
+def _transaction_id(move: Answer | Park) -> str | None:
+    """The transaction that the operation itself made: a charge's, or a refund's own."""
+    if isinstance(move, Park):
+        return None
+    request = move.told.request
+    return move.told.payment.transaction_id if request is None else request.transaction_id
+
+
 def _settle_attempts(ground: Ground, states: Iterable[tuple[str, str]]) -> None:
     settled = [{"operation_id": name, "state": state} for name, state in states]
     if settled:
         ground.connection.execute(_ATTEMPT_STATE, rows(settled))
-
-
-def _payment_row(known: Payment) -> dict[str, object]:
-    return {
-        "payment_id": known.payment_id,
-        "state": known.state.value,
-        "version": known.version,
-        "authorised_minor": known.authorised_minor,
-        "captured_minor": known.captured_minor,
-        "refunded_minor": known.refunded_minor,
-        "transaction_id": known.transaction_id,
-        "method_kind": known.method.kind,
-        "method_brand": known.method.brand,
-        "method_last4": known.method.last4,
-        "reason_code": known.reason.code,
-        "reason_text": known.reason.text,
-        "advice": known.reason.advice.value,
-    }

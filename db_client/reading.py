@@ -1,32 +1,56 @@
 """Reads of the journal that a session works with: positions, what is due, whole operations. Nothing is written here."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, RowMapping, Select, Text, bindparam, func, select
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    exists,
+    func,
+    or_,
+    select,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import DBAPIError
 
 from db_client import command_json
 from db_client.failures import away
+from db_client.payment_rows import payment_of, request_of
 from db_client.sealing import SealBrokenError, Sealer
 from db_client.tables import attempt, evidence, operation, payment, position, session
-from handlers.domain.money import Money
-from handlers.domain.payments import Payment
+from handlers.domain.commands import (
+    Command,
+    InitiatePayment,
+    Kind,
+    RefundPayment,
+    Ruling,
+    VerifyPayment,
+)
+from handlers.domain.intents import About
 from handlers.domain.recovery import Inquiry, Stage
-from handlers.domain.states import PaymentState
-from handlers.domain.verdicts import Advice, Method, Reason
-from handlers.ports import Operation
+from handlers.domain.states import RequestState
+from handlers.ports import Operation, Origin
 
 _IN_WORK: Final = operation.c.stage != Stage.CONCLUDED.value
+# What waits in line, or for its time, is not woken here: the journal puts it into work (`lanes.py`).
+_AWAKE: Final = (
+    _IN_WORK,
+    operation.c.stage.not_in([Stage.QUEUED.value, Stage.DEFERRED.value]),
+)
 _DUE: Final = (
     select(operation.c.operation_id)
     .where(
         operation.c.session_id == bindparam("me"),
-        _IN_WORK,
+        *_AWAKE,
         operation.c.due_at <= func.clock_timestamp(),
         operation.c.operation_id != func.all(bindparam("held", type_=ARRAY(Text))),
     )
@@ -38,35 +62,126 @@ _UNDATED: Final = (
     select(operation.c.operation_id)
     .where(
         operation.c.session_id == bindparam("me"),
-        _IN_WORK,
+        *_AWAKE,
         operation.c.due_at.is_(None),
         operation.c.operation_id != func.all(bindparam("held", type_=ARRAY(Text))),
     )
     .limit(bindparam("most"))
 )
+_MOST_RULINGS: Final = 1
+_first = operation.alias("first")
+_first_attempt = attempt.alias("first_attempt")
+_waiting = operation.alias("waiting")
+_numbered = attempt.alias("numbered")
+_last = (
+    select(attempt)
+    .where(attempt.c.operation_id == operation.c.operation_id)
+    .order_by(attempt.c.number.desc())
+    .limit(1)
+    .lateral("last")
+)
+_USED: Final = (
+    select(func.max(_numbered.c.number))
+    .where(_numbered.c.operation_id == operation.c.operation_id, _numbered.c.state != "unsent")
+    .scalar_subquery()
+)
+_TOLD: Final = (
+    select(evidence.c.transaction_id)
+    .where(
+        evidence.c.operation_id == operation.c.operation_id, evidence.c.transaction_id.is_not(None)
+    )
+    .order_by(evidence.c.evidence_id.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+_RULING: Final = (
+    select(_waiting.c.command)
+    .where(
+        _waiting.c.payment_id == operation.c.payment_id,
+        _waiting.c.stage == Stage.QUEUED.value,
+        _waiting.c.kind == Kind.VERIFICATION.value,
+        _waiting.c.command[("ruling", "about")].as_string() == operation.c.operation_id,
+        _waiting.c.command[("ruling", "version")].as_integer() == payment.c.version,
+    )
+    .order_by(_waiting.c.arrival.desc())  # a later word mends an earlier one
+    .limit(_MOST_RULINGS)
+    .scalar_subquery()
+)
+_CANCELED: Final = exists().where(
+    _waiting.c.payment_id == operation.c.payment_id,
+    _waiting.c.stage == Stage.QUEUED.value,
+    _waiting.c.kind == Kind.VOID.value,
+    _waiting.c.command["user_id"].as_string().in_(["", payment.c.user_id]),
+)
 _WHOLE: Final = (
     select(
         operation,
         *(column.label(f"payment_{column.name}") for column in payment.c),
-        attempt.c.merchant_account,
-        attempt.c.invoice_number,
-        select(evidence.c.transaction_id)
-        .where(
-            evidence.c.operation_id == operation.c.operation_id,
-            evidence.c.transaction_id.is_not(None),
-        )
-        .order_by(evidence.c.evidence_id.desc())
-        .limit(1)
-        .scalar_subquery()
-        .label("told_transaction_id"),
+        _last.c.merchant_account,
+        _last.c.invoice_number,
+        _last.c.about,
+        func.coalesce(_USED, 0).label("used"),
+        _first.c.command.label("first_command"),
+        _first.c.since.label("first_since"),
+        _first_attempt.c.merchant_account.label("first_account"),
+        _first_attempt.c.invoice_number.label("first_invoice"),
+        _TOLD.label("told_transaction_id"),
+        _RULING.label("ruling"),
+        _CANCELED.label("canceled"),
         func.clock_timestamp().label("now"),
     )
     .join(payment, payment.c.payment_id == operation.c.payment_id)
+    .outerjoin(_last, text("true"))
     .outerjoin(
-        attempt,
-        (attempt.c.operation_id == operation.c.operation_id) & (attempt.c.number == 1),
+        _first,
+        (operation.c.kind != Kind.INITIATION.value)
+        & (_first.c.operation_id == func.concat("initiation:", operation.c.payment_id)),
+    )
+    .outerjoin(
+        _first_attempt,
+        (_first_attempt.c.operation_id == _first.c.operation_id) & (_first_attempt.c.number == 1),
     )
     .where(operation.c.operation_id == func.any(bindparam("ids")))
+)
+_IDLE: Final = select(
+    select(operation.c.operation_id)
+    .where(
+        operation.c.session_id == bindparam("me"),
+        or_(
+            and_(
+                operation.c.stage == Stage.DEFERRED.value,
+                operation.c.due_at <= func.clock_timestamp(),
+            ),
+            and_(
+                operation.c.stage == Stage.QUEUED.value,
+                exists().where(
+                    payment.c.payment_id == operation.c.payment_id, payment.c.held_by.is_(None)
+                ),
+            ),
+        ),
+    )
+    .exists()
+)
+_INHERITED: Final = select(operation.c.reserved_minor).where(
+    operation.c.operation_id == bindparam("before"),
+    operation.c.request_state == RequestState.CONTINUED.value,
+)
+_ORPHANS: Final = (
+    select(
+        operation.c.operation_id,
+        operation.c.command,
+        operation.c.topic_id,
+        operation.c.partition,
+        operation.c.offset,
+    )
+    .where(
+        operation.c.session_id == bindparam("me"),
+        operation.c.stage == Stage.QUEUED.value,
+        ~operation.c.suspect,  # it may have been carried out in lost time: a replay would not know
+        operation.c.due_at <= func.clock_timestamp(),
+        ~exists().where(payment.c.payment_id == operation.c.payment_id),
+    )
+    .limit(bindparam("most"))
 )
 
 
@@ -92,6 +207,17 @@ class Backlog:
 
     by_stage: dict[str, int]
     oldest_age_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """A request whose payment is not known, and where its record lay."""
+
+    operation_id: str
+    command: Command
+    topic_id: str
+    partition: int
+    offset: int
 
 
 class Reader:
@@ -143,14 +269,45 @@ class Reader:
             return loaded
         with self._connection() as connection:
             found = connection.execute(_WHOLE, {"ids": list(ids)}).mappings().all()
-        for row in found:
+        for row in (dict(it) for it in found):
             if row["session_id"] != self._session_id:
                 continue
             try:
-                loaded.operations.append(self._operation(row))
+                loaded.operations.append(self._inheriting(self._operation(row)))
             except SealBrokenError:
                 loaded.unopenable.append(row["operation_id"])
         return loaded
+
+    def _inheriting(self, of: Operation) -> Operation:
+        """A refund that goes on under a command of its own takes over what its predecessor has reserved."""
+        command, request = of.command, of.request
+        if request is None or not isinstance(command, RefundPayment) or command.goes_on is None:
+            return of
+        if request.state is not RequestState.REQUESTED or request.reserved_minor:
+            return of
+        with self._connection() as connection:
+            known = connection.execute(_INHERITED, {"before": command.goes_on}).scalar_one_or_none()
+        return replace(of, request=replace(request, reserved_minor=known or 0))
+
+    def must_go_on(self) -> bool:
+        """Whether a deferred operation is due, or one stands in line before a free lane."""
+        with self._connection() as connection:
+            return bool(connection.execute(_IDLE, {"me": self._session_id}).scalar_one())
+
+    def orphans(self, *, most: int = 100) -> list[Orphan]:
+        """Requests whose payment did not come in time."""
+        with self._connection() as connection:
+            found = connection.execute(_ORPHANS, {"me": self._session_id, "most": most}).all()
+        return [
+            Orphan(
+                row.operation_id,
+                command_json.from_json(row.command, secret=None),
+                topic_id=row.topic_id,
+                partition=row.partition,
+                offset=row.offset,
+            )
+            for row in found
+        ]
 
     def backlog(self) -> Backlog:
         """What is not concluded, over all sessions."""
@@ -168,13 +325,15 @@ class Reader:
         oldest = min((row.oldest for row in found), default=now)
         return Backlog({row.stage: row.n for row in found}, (now - oldest).total_seconds())
 
-    def _operation(self, row: RowMapping) -> Operation:
+    def _operation(self, row: Mapping[str, Any]) -> Operation:
         name, stage = row["operation_id"], Stage(row["stage"])
         sealed = row["means_sealed"] if stage is Stage.ADMITTED else None  # nothing else is sent
         secret = self._sealer.open(bytes(sealed), bound_to=name) if sealed is not None else None
+        command = command_json.from_json(row["command"], secret=secret)
+        request = request_of(row, command)
         return Operation(
             operation_id=name,
-            command=command_json.from_json(row["command"], secret=secret),
+            command=command,
             payment=payment_of(row),
             stage=stage,
             token=row["token"],
@@ -191,26 +350,41 @@ class Reader:
             ),
             answered_at=row["answered_at"],
             traceparent=row["traceparent"],
+            request=request,
+            attempt=_attempt(stage, used=row["used"]),
+            tried=About(row["about"]) if row["about"] else None,
+            origin=_origin(row) if request is not None else None,
+            canceled=request is None and row["canceled"],
+            ruling=_ruling(row["ruling"]),
+            follow_up=command_json.from_json(row["follow_up"], secret=None)
+            if row["follow_up"]
+            else None,
         )
 
 
-def payment_of(row: RowMapping | dict[str, Any]) -> Payment:
-    """The payment out of a row whose columns are prefixed with `payment_`."""
-    return Payment(
-        payment_id=row["payment_payment_id"],
-        order_id=row["payment_order_id"],
-        user_id=row["payment_user_id"],
-        money=Money(row["payment_amount_minor"], row["payment_currency"]),
-        state=PaymentState(row["payment_state"]),
-        version=row["payment_version"],
-        authorised_minor=row["payment_authorised_minor"],
-        captured_minor=row["payment_captured_minor"],
-        refunded_minor=row["payment_refunded_minor"],
-        transaction_id=row["payment_transaction_id"],
-        method=Method(
-            row["payment_method_kind"], row["payment_method_brand"], row["payment_method_last4"]
-        ),
-        reason=Reason(
-            row["payment_reason_code"], row["payment_reason_text"], Advice(row["payment_advice"])
-        ),
+_TRIED: Final = frozenset({Stage.OPEN, Stage.ANSWERED, Stage.ASKING, Stage.CONCLUDED})
+
+
+def _attempt(stage: Stage, *, used: int) -> int:
+    """The number of the intent that was opened last, or of the next one."""
+    return max(used, 1) if stage in _TRIED else used + 1
+
+
+def _ruling(waiting: dict[str, Any] | None) -> Ruling | None:
+    """A person's word in the verification that waits behind an operation."""
+    if waiting is None:
+        return None
+    command = command_json.from_json(waiting, secret=None)
+    return command.ruling if isinstance(command, VerifyPayment) else None
+
+
+def _origin(row: Mapping[str, Any]) -> Origin:
+    first = command_json.from_json(row["first_command"], secret=None)
+    assert isinstance(first, InitiatePayment), "the first operation of a payment"
+    return Origin(
+        mode=first.mode,
+        merchant_account=row["first_account"] or "",
+        invoice_number=row["first_invoice"] or "",
+        since=row["first_since"],
+        lines=first.lines,
     )

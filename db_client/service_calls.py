@@ -29,10 +29,11 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
-from db_client.outcome_body import UnreadableError
+from db_client.outcome_body import UnreadableError, problem_code
 from db_client.service_settings import DbServiceSettings
 
 _OK: Final = 200
+_NOT_FOUND: Final = 404
 # Worth another try: the service is busy, starting, stopping or behind a proxy that misses it.
 _AGAIN: Final = frozenset({408, 425, 429, *range(500, 600)})
 _MOST_BYTES: Final = 4 * 1024 * 1024
@@ -73,9 +74,19 @@ class Heard(Generic[ReadT]):
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A definite no to the call as a whole: asking again would not help."""
+    """A definite no to the call as a whole: asking again would not help. `code` is a 404's problem code, or ""."""
 
     status: int
+    code: str = ""
+
+    @property
+    def says_absent(self) -> bool:
+        """True where the service itself says that nothing is stored there.
+
+        Any other 404 (a proxy's, another server's, a path that is not the service's) says nothing about what is stored:
+        taken for absence it would send a charge twice, or refuse one whose order exists.
+        """
+        return self.status == _NOT_FOUND and self.code == "not_found"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +98,10 @@ class Failed:
 
 
 class Observe(Protocol):
-    """Hears of each try: `call` is outcomes, payment or probe; `verdict` is heard, refused or failed."""
+    """Hears of each try: `call` is outcomes, payment, refund, history, order or probe.
+
+    `verdict` is heard, refused or failed.
+    """
 
     def __call__(self, call: str, *, verdict: str, latency_s: float) -> None:
         """Count it. Must not raise."""
@@ -118,7 +132,11 @@ class ServiceCalls:
         )
 
     def _open(self) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(limit=self._settings.connections + 1, ssl=self._tls)
+        settings = self._settings
+        most = (
+            settings.connections + settings.look_ups + 1
+        )  # nobody waits here: it would count as silence
+        connector = aiohttp.TCPConnector(limit=most, ssl=self._tls)
         return aiohttp.ClientSession(
             connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
         )
@@ -187,7 +205,9 @@ class ServiceCalls:
                 return await _read(response)
             if response.status_code in _AGAIN:
                 return Failed(f"it answered HTTP {response.status_code}", _retry_after_s(response))
-            return Refused(response.status_code)
+            gone = response.status_code == _NOT_FOUND
+            code = problem_code(await _read(response)) if gone else ""
+            return Refused(response.status_code, code)
         finally:
             with suppress(*_FOREIGN):  # an answer that was read is not lost to a bad farewell
                 async with asyncio.timeout(_CLOSE_S):

@@ -9,7 +9,14 @@ from db_client.outcome_body import MOST_ITEMS
 from handlers.domain.errors import InvalidValueError
 from handlers.domain.secret import Secret
 
-_COUNTS: Final = ("batch", "connections", "tries", "breaker_after")
+_COUNTS: Final = (
+    "batch",
+    "connections",
+    "tries",
+    "breaker_after",
+    "look_ups",
+    "order_cache_entries",
+)
 _TIMES: Final = (
     "timeout_s",
     "patience_s",
@@ -18,15 +25,19 @@ _TIMES: Final = (
     "breaker_first_open_s",
     "breaker_longest_open_s",
 )
+_ITEMS_A_PAYMENT: Final = 2  # itself and its refund
+_LONGEST_CACHE_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class DbServiceSettings:
     """Everything the client needs; `url` is the base, without a path's last slash.
 
-    `timeout_s` lies around each call as a whole, `give_up_s` around each record with all its tries and its wait in
-    line. `patience_s`: how long a call under way is waited for before smaller batches start beside it. `ca_file`
-    replaces the trusted authorities.
+    `timeout_s` lies around each call as a whole, `give_up_s` around each record or look-up with all its tries and its
+    wait in line. `batch`: payments in one call, each of which may bring its refund. `connections` are for these calls,
+    `look_ups` is how many questions are asked at once beside them. `patience_s`: how long a call under way is waited
+    for before smaller batches start beside it. An order is kept for `order_cache_s` (0: not at all), at most
+    `order_cache_entries` of them. `ca_file` replaces the trusted authorities.
     """
 
     url: str
@@ -34,6 +45,7 @@ class DbServiceSettings:
     timeout_s: float = 10.0
     batch: int = 50
     connections: int = 8
+    look_ups: int = 8
     tries: int = 4
     give_up_s: float = 30.0
     patience_s: float = 0.05
@@ -42,6 +54,8 @@ class DbServiceSettings:
     breaker_after: int = 5
     breaker_first_open_s: float = 1.0
     breaker_longest_open_s: float = 30.0
+    order_cache_s: float = 3.0
+    order_cache_entries: int = 2000
     ca_file: Path | None = None
 
     def __post_init__(self) -> None:
@@ -57,8 +71,14 @@ class DbServiceSettings:
         for name in _TIMES:
             if getattr(self, name) <= 0:
                 raise InvalidValueError(f"db_service.{name}", "must be more than 0 seconds")
-        if self.batch > MOST_ITEMS:
-            raise InvalidValueError("db_service.batch", f"must be at most {MOST_ITEMS}")
+        if self.batch > MOST_ITEMS // _ITEMS_A_PAYMENT:
+            most = MOST_ITEMS // _ITEMS_A_PAYMENT
+            raise InvalidValueError("db_service.batch", f"must be at most {most}")
+        if not 0 <= self.order_cache_s <= _LONGEST_CACHE_S:
+            rule = (
+                f"must be from 0 to {_LONGEST_CACHE_S:g} seconds: an older order may be paid by now"
+            )
+            raise InvalidValueError("db_service.order_cache_s", rule)
         if self.give_up_s < self.timeout_s:
             rule = f"must be at most give_up_s, {self.give_up_s:g} seconds"
             raise InvalidValueError("db_service.timeout_s", rule)

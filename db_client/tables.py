@@ -7,6 +7,8 @@
 - `evidence`: append-only; whatever the gateway ever said.
 - `outbox`: what is to be published, numbered by the session's counter inside the same db_txn: number order is commit
   order. Numbers may have gaps, never inversions.
+- `order_claim`: which payment pays an order, so that no second one does. `dead_letter_decision`: what an operator did
+  with a dead letter, append-only.
 - `position`: how far each partition was read; it belongs to the topic's id, so a topic made anew starts anew.
 """
 
@@ -94,6 +96,12 @@ payment: Final = Table(
     Column("authorised_minor", BigInteger, nullable=False, server_default=_ZERO),
     Column("captured_minor", BigInteger, nullable=False, server_default=_ZERO),
     Column("refunded_minor", BigInteger, nullable=False, server_default=_ZERO),
+    Column("state_version", Integer, nullable=False, server_default=_ZERO),
+    # Reserved by requests that are open, undecided or deferred: no second request counts on the same money.
+    Column("capturing_minor", BigInteger, nullable=False, server_default=_ZERO),
+    Column("refunding_minor", BigInteger, nullable=False, server_default=_ZERO),
+    Column("expires_at", _MOMENT),
+    Column("marks", Text, nullable=False, server_default=_EMPTY),  # separated by commas
     Column("transaction_id", Text),
     Column("method_kind", Text, nullable=False, server_default=_EMPTY),
     Column("method_brand", Text, nullable=False, server_default=_EMPTY),
@@ -106,11 +114,17 @@ payment: Final = Table(
     Column("event_number", BigInteger),
     Column("created_at", _MOMENT, nullable=False, server_default=_NOW),
     Column("updated_at", _MOMENT, nullable=False, server_default=_NOW),
-    CheckConstraint("amount_minor > 0", name="amount_positive"),
+    CheckConstraint("amount_minor >= 0", name="amount_not_negative"),
     CheckConstraint(
-        "captured_minor BETWEEN 0 AND authorised_minor", name="captured_within_authorised"
+        "captured_minor >= 0 AND capturing_minor >= 0"
+        " AND captured_minor + capturing_minor <= authorised_minor",
+        name="captured_within_authorised",
     ),
-    CheckConstraint("refunded_minor BETWEEN 0 AND captured_minor", name="refunded_within_captured"),
+    CheckConstraint(
+        "refunded_minor >= 0 AND refunding_minor >= 0"
+        " AND refunded_minor + refunding_minor <= captured_minor",
+        name="refunded_within_captured",
+    ),
     Index("ix_payment_order_id", "order_id"),
     Index("ix_payment_user_id", "user_id"),
 )
@@ -131,6 +145,17 @@ operation: Final = Table(
     Column("session_id", Text, nullable=False),
     Column("token", Integer, nullable=False, server_default=text("1")),
     Column("stage", Text, nullable=False),
+    Column("arrival", BigInteger, nullable=False, server_default=_ZERO),  # orders a payment's line
+    # What is known of a request; all empty for an initiation, whose payment says it.
+    Column("request_state", Text),
+    Column("amount_minor", BigInteger),
+    Column("reserved_minor", BigInteger, nullable=False, server_default=_ZERO),
+    Column("reason_code", Text, nullable=False, server_default=_EMPTY),
+    Column("reason_text", Text, nullable=False, server_default=_EMPTY),
+    Column("advice", Text, nullable=False, server_default=text("'undecided'")),
+    Column("transaction_id", Text),
+    Column("promised_at", _MOMENT),  # when a deferred request goes on, as it was told
+    Column("follow_up", JSONB),  # the command that its last news asks for
     Column("suspect", Boolean, nullable=False, server_default=text("false")),
     Column("due_at", _MOMENT),
     Column("why", Text, nullable=False, server_default=_EMPTY),
@@ -142,9 +167,16 @@ operation: Final = Table(
     Column("answered_at", _MOMENT),
     Column("concluded_at", _MOMENT),
     CheckConstraint(
-        "stage IN ('admitted', 'open', 'answered', 'asking', 'concluded')", name="stage_known"
+        "stage IN ('queued', 'admitted', 'open', 'answered', 'asking', 'deferred', 'concluded')",
+        name="stage_known",
     ),
     Index("ix_operation_payment_id", "payment_id"),
+    Index(
+        "ix_operation_in_line",
+        "payment_id",
+        "arrival",
+        postgresql_where=text("stage = 'queued'"),
+    ),
     Index(
         "ix_operation_in_work",
         "session_id",
@@ -160,6 +192,7 @@ attempt: Final = Table(
     Column("number", Integer, primary_key=True),
     Column("invoice_number", Text, nullable=False, unique=True),
     Column("merchant_account", Text, nullable=False),
+    Column("about", Text, nullable=False, server_default=text("'charge'")),
     Column("state", Text, nullable=False),
     Column("request", JSONB, nullable=False),
     Column("session_id", Text, nullable=False),
@@ -195,11 +228,33 @@ outbox: Final = Table(
     Column("headers", LargeBinary, nullable=False),  # msgpack of [[name, bytes], …]
     Column("event_id", Text, nullable=False),
     Column("payment_id", Text),
+    Column("operation_id", Text),
     Column(
         "answers", Text, unique=True
     ),  # topic id, partition and offset of the one record this row answers
     Column("created_at", _MOMENT, nullable=False, server_default=_NOW),
     Index("ix_outbox_payment_id", "payment_id"),
+)
+
+order_claim: Final = Table(
+    "order_claim",
+    metadata,
+    Column("claim", Text, primary_key=True),
+    Column("payment_id", Text),  # who pays it now; nobody, once that took nothing
+    Column("paid_minor", BigInteger, nullable=False, server_default=_ZERO),  # by those before
+    Column("claimed_at", _MOMENT, nullable=False, server_default=_NOW),
+    Index("ix_order_claim_payment_id", "payment_id"),
+)
+
+dead_letter_decision: Final = Table(
+    "dead_letter_decision",
+    metadata,
+    Column("letter_id", Text, primary_key=True),
+    Column("what", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("at", _MOMENT, nullable=False, server_default=_NOW),
+    CheckConstraint("what IN ('replayed', 'dropped')", name="what_known"),
 )
 
 position: Final = Table(

@@ -65,16 +65,24 @@ _NUMBERS: Final = (
     .where(session.c.session_id == bindparam("me"))
     .values(next_number=bindparam("next_number"))
 )
-_lost_time = and_(bindparam("lost_time", type_=Boolean), operation.c.stage == Stage.ADMITTED.value)
+_IN_LINE: Final = [Stage.QUEUED.value, Stage.DEFERRED.value]
+_lost_time = and_(
+    bindparam("lost_time", type_=Boolean),
+    operation.c.stage.in_([Stage.ADMITTED.value, *_IN_LINE]),
+)
 _OPERATIONS: Final = (
     update(operation)
     .where(operation.c.session_id == bindparam("dead"), operation.c.stage != Stage.CONCLUDED.value)
     .values(
         session_id=bindparam("me"),
         token=operation.c.token + 1,
-        due_at=func.least(
-            func.coalesce(operation.c.due_at, func.clock_timestamp()),
-            func.clock_timestamp() + text("interval '1 day'"),
+        # What waits in line, or for its time, goes on waiting; all else is looked at soon.
+        due_at=case(
+            (operation.c.stage.in_(_IN_LINE), operation.c.due_at),
+            else_=func.least(
+                func.coalesce(operation.c.due_at, func.clock_timestamp()),
+                func.clock_timestamp() + text("interval '1 day'"),
+            ),
         ),
         until=case(
             (

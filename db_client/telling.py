@@ -1,20 +1,17 @@
 """The last move of an operation, and the outbox: events become rows here, numbered in commit order."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-import msgspec
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     Double,
     Integer,
     Text,
     bindparam,
     case,
     func,
-    insert,
     select,
     text,
     update,
@@ -22,22 +19,24 @@ from sqlalchemy import (
 
 from db_client.ground import Ground
 from db_client.guarded import GUARD, guard, in_order, mine, moved, result
-from db_client.moves import Conclude, Mirror, Numbered
+from db_client.lanes import answer_verifications, release
+from db_client.moves import Conclude, Mirror
+from db_client.outboxing import write_outbox
 from db_client.recordset import given, rows
-from db_client.tables import operation, outbox, payment, session
+from db_client.repeats import tell_verifications
+from db_client.tables import operation, payment, session
 from handlers.domain.recovery import Stage
-from handlers.ports import Lost, Message, Moved, Queued
+from handlers.ports import Lost, Moved, Queued
 
 _SECOND: Final = text("interval '1 second'")
-_headers: Final = msgspec.msgpack.Encoder()
 
-_concluded = given(**GUARD, due_s=Double(), why=Text(), asked=Integer())
+_concluded = given(**GUARD, next_stage=Text(), due_s=Double(), why=Text(), asked=Integer())
 _final = _concluded.c.due_s.is_(None)
 _CONCLUDE: Final = (
     update(operation)
     .where(*mine(_concluded))
     .values(
-        stage=case((_final, Stage.CONCLUDED.value), else_=Stage.ASKING.value),
+        stage=_concluded.c.next_stage,
         concluded_at=case((_final, func.clock_timestamp()), else_=None),
         means_sealed=case((_final, None), else_=operation.c.means_sealed),
         due_at=func.clock_timestamp() + _concluded.c.due_s * _SECOND,
@@ -58,20 +57,18 @@ _QUEUED: Final = (
         payment.c.event_number >= session.c.watermark,
     )
 )
-_told = given(payment_id=Text(), number=BigInteger(), final=Boolean())
+_told = given(payment_id=Text(), number=BigInteger())
 _LAST_EVENT: Final = (
     update(payment)
     .where(payment.c.payment_id == _told.c.payment_id)
-    .values(
-        event_session=bindparam("me"),
-        event_number=_told.c.number,
-        held_by=case((_told.c.final, None), else_=payment.c.held_by),
-    )
+    .values(event_session=bindparam("me"), event_number=_told.c.number)
 )
 
 
-def conclude(ground: Ground, moves: Sequence[Conclude]) -> list[Moved | Lost | Queued]:
-    """Events into the outbox, the end (or the next question) on the operation, in one commit."""
+def conclude(
+    ground: Ground, moves: Sequence[Conclude], *, status_topic: str
+) -> list[Moved | Lost | Queued]:
+    """Events into the outbox, the end (or how it goes on) on the operation, the lane to the next, in one commit."""
     payments = [{"payment_id": move.operation.payment.payment_id} for move in moves]
     queued = {
         row["payment_id"]
@@ -81,6 +78,7 @@ def conclude(ground: Ground, moves: Sequence[Conclude]) -> list[Moved | Lost | Q
     concluded = (
         {
             **guard(move.operation),
+            "next_stage": _next_stage(move).value,
             "due_s": move.wait.seconds if move.wait else None,
             "why": move.wait.why if move.wait else "",
             "asked": int(move.wait.asked) if move.wait else 0,
@@ -92,11 +90,26 @@ def conclude(ground: Ground, moves: Sequence[Conclude]) -> list[Moved | Lost | Q
     for move in free:
         if move.operation.operation_id in ids and move.messages:
             payment_id = move.operation.payment.payment_id
-            number = write_outbox(ground, move.messages, payment_id=payment_id)
-            told.append({"payment_id": payment_id, "number": number, "final": move.wait is None})
+            number = write_outbox(
+                ground,
+                move.messages,
+                payment_id=payment_id,
+                operation_id=move.operation.operation_id,
+            )
+            told.append({"payment_id": payment_id, "number": number})
     if told:
         parameters = {**rows(in_order(told, "payment_id")), "me": ground.session_id}
         ground.connection.execute(_LAST_EVENT, parameters)
+    ended = [it for it in free if it.operation.operation_id in ids]
+    release(
+        ground,
+        (
+            (it.operation.payment.payment_id, it.operation.operation_id)
+            for it in ended
+            if _next_stage(it) is not Stage.ASKING
+        ),
+    )
+    _answer_those_in_line(ground, ended, status_topic=status_topic)
     return [
         Queued()
         if move.operation.payment.payment_id in queued
@@ -105,52 +118,33 @@ def conclude(ground: Ground, moves: Sequence[Conclude]) -> list[Moved | Lost | Q
     ]
 
 
+def _next_stage(move: Conclude) -> Stage:
+    if move.wait is None:
+        return Stage.CONCLUDED
+    return Stage.DEFERRED if move.wait.release else Stage.ASKING
+
+
+def _answer_those_in_line(ground: Ground, moves: Sequence[Conclude], *, status_topic: str) -> None:
+    """What is told just now is the answer to whoever asked for it, where the lane is kept."""
+    told = {
+        move.operation.payment.payment_id: message
+        for move in moves
+        if _next_stage(move) is Stage.ASKING
+        for message in move.messages
+        if message.topic == status_topic
+    }
+    tell_verifications(ground, answer_verifications(ground, told), told=told)
+
+
 def _after(move: Conclude) -> dict[str, Any]:
     """What a conclusion changes of its operation, as `_CONCLUDE` does."""
     inquiry = move.operation.inquiry
     if move.wait is None:
         return {"stage": Stage.CONCLUDED}
     return {
-        "stage": Stage.ASKING,
+        "stage": _next_stage(move),
         "inquiry": inquiry and replace(inquiry, asked=inquiry.asked + move.wait.asked),
     }
-
-
-def write_outbox(
-    ground: Ground,
-    messages: Iterable[Message],
-    *,
-    payment_id: str | None,
-    answers: str | None = None,
-) -> int:
-    """Put `messages` into this db_txn's outbox rows; returns the last number. `flush_outbox` inserts them."""
-    number = 0
-    for message in messages:
-        number = ground.number()
-        ground.outbox.append(Numbered(number, message, ground.now))
-        ground.outbox_rows.append(
-            {
-                "session_id": ground.session_id,
-                "number": number,
-                "topic": message.topic,
-                "key": message.key,
-                "value": message.value,
-                "headers": _headers.encode(message.headers),
-                "event_id": message.event_id,
-                "payment_id": payment_id,
-                "answers": answers,
-            }
-        )
-    return number
-
-
-_OUTBOX: Final = insert(outbox)
-
-
-def flush_outbox(ground: Ground) -> None:
-    """Insert what `write_outbox` gathered, all at once."""
-    if ground.outbox_rows:
-        ground.connection.execute(_OUTBOX, ground.outbox_rows)
 
 
 _MIRROR: Final = (

@@ -7,19 +7,41 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
-from handlers.domain.commands import Command
-from handlers.domain.intents import Intent, Question
+from handlers.domain.commands import Command, Line, Mode, Ruling
+from handlers.domain.facts import Order, Sight
+from handlers.domain.intents import About, Intent, Question
 from handlers.domain.outcomes import Event
-from handlers.domain.payments import Payment
+from handlers.domain.payments import Payment, Request, Snapshot
 from handlers.domain.recovery import Inquiry, Stage
-from handlers.domain.verdicts import NO_EVIDENCE, Answer, Evidence, Finding
+from handlers.domain.verdicts import NO_EVIDENCE, Answer, Evidence, Finding, NotSeen
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """How a payment began: what requests about it need. The account and invoice number are those it was sent with.
+
+    Both are "" where nothing was ever opened. `since`: the earliest moment at which it can have been sent.
+    """
+
+    mode: Mode
+    merchant_account: str
+    invoice_number: str
+    since: datetime
+    lines: tuple[Line, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A command in work: how far it came, and the `token` that guards every move (raised at each takeover)."""
+    """A command in work: how far it came, and the `token` that guards every move (raised at each takeover).
+
+    `request` is None for an initiation. `attempt` is the number of the intent that is open or asked for, else of the
+    next; `tried` is what the last one was. `origin`: how its payment began, None for the initiation itself. `canceled`:
+    a void of this payment came before its initiation. `ruling`: a person's word about it that waits to be applied.
+    `follow_up`: the command that its last news asks for, published with the events.
+    """
 
     operation_id: str
     command: Command
@@ -30,6 +52,25 @@ class Operation:
     inquiry: Inquiry | None = None
     answered_at: datetime | None = None
     traceparent: str = ""
+    request: Request | None = None
+    attempt: int = 1
+    tried: About | None = None
+    origin: Origin | None = None
+    canceled: bool = False
+    ruling: Ruling | None = None
+    follow_up: Command | None = None
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What is known, as it is told."""
+        return Snapshot(self.payment, self.request)
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """The lines of the order that its payment is about."""
+        if self.origin is not None:
+            return self.origin.lines
+        return getattr(self.command, "lines", ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +95,9 @@ class Wait:
     asked: bool = False  # the gateway was asked: the schedule moves on
     complete_scan: bool = False  # counts towards absence
     trust: bool = False  # absence is proven: a suspect operation may be planned
+    again: bool = False  # proven not done, and safe to repeat: back to ADMITTED, with a new attempt
+    told: bool = False  # an open intent of which nobody knows, as was told before: on to ASKING
+    release: bool = False  # others of its payment may pass: DEFERRED until it is due
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +118,13 @@ class Queued:
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """The order is being paid, or was paid, by another payment: nothing was opened."""
+
+    payment_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ahead:
     """News was told up to `version` in time that the journal has lost.
 
@@ -86,10 +137,10 @@ class Ahead:
 class Gateway(Protocol):
     """The payment gateway. A second one needs no change outside its own folder and the wiring."""
 
-    def slot(self) -> AbstractAsyncContextManager[None]:
-        """A place among the calls in flight. Taken before the intent is opened, so that no open intent waits in line.
+    def slot(self, merchant_account: str) -> AbstractAsyncContextManager[None]:
+        """A place among the account's calls in flight. Taken before the intent is opened: none waits open in line.
 
-        Raises Unavailable where the breaker is open.
+        Raises Unavailable where the account's breaker is open.
         """
         ...
 
@@ -105,6 +156,10 @@ class Gateway(Protocol):
         """Ask what became of an intent. Never raises; a scan that failed is a NotSeen that is not complete."""
         ...
 
+    async def look(self, question: Question) -> Sight | NotSeen:
+        """How a charge stands today, settled or not. Moves nothing. Raises Unavailable where nobody answered."""
+        ...
+
 
 class Journal(Protocol):
     """What is on disk before anything else happens. Every call returns after its commit.
@@ -113,14 +168,21 @@ class Journal(Protocol):
     any more. Every move names the stage it starts from, so a stale one is Lost and changes nothing.
     """
 
-    async def open(self, operation: Operation, *, intent: Intent, frozen: Evidence) -> Moved | Lost:
-        """Write the intent first (P3)."""
+    async def open(
+        self, operation: Operation, *, intent: Intent, frozen: Evidence
+    ) -> Moved | Lost | Taken:
+        """Write the intent first (P3), with what it reserves; a charge claims its order where that is a rule."""
         ...
 
     async def answer(
-        self, operation: Operation, *, payment: Payment, evidence: Evidence
+        self,
+        operation: Operation,
+        *,
+        told: Snapshot,
+        evidence: Evidence,
+        follow_up: Command | None = None,
     ) -> Moved | Lost:
-        """Append the evidence whoever holds the lease, then move the payment; the operation is ANSWERED."""
+        """Append the evidence whoever holds the lease, then move payment and request; the operation is ANSWERED."""
         ...
 
     async def outrun(self, operation: Operation, *, version: int) -> Moved | Lost:
@@ -128,28 +190,35 @@ class Journal(Protocol):
         ...
 
     async def wait(self, operation: Operation, *, wait: Wait) -> Moved | Lost:
-        """Park it in its stage until it is due."""
+        """Park it in its stage until it is due, or in the one that `wait` names."""
         ...
 
     async def conclude(
         self, operation: Operation, *, messages: Sequence[Message], wait: Wait | None
     ) -> Moved | Lost | Queued:
-        """Events into the outbox; the operation is CONCLUDED, or ASKING where `wait` says when to ask again."""
+        """Events into the outbox; CONCLUDED, or where `wait` says when it goes on: ASKING, or DEFERRED.
+
+        What is concluded or deferred leaves its payment to the next operation in line.
+        """
         ...
 
 
 class Records(Protocol):
     """The db-service, where the rest of the platform looks payments up."""
 
-    async def record(self, payment: Payment, *, occurred_at: datetime) -> Ahead | None:
+    async def record(self, told: Snapshot, *, occurred_at: datetime) -> Ahead | None:
         """Idempotent by version; None when this news is stored, under this version or a later one.
 
-        Raises Unavailable.
+        A refund is recorded beside its payment, under the payment's version. Raises Unavailable.
         """
         ...
 
-    async def knows(self, payment_id: str) -> bool:
-        """Whether any version of this payment was ever recorded. Raises Unavailable."""
+    async def knows(self, operation: Operation) -> bool:
+        """Whether anything of this payment, or of this refund, was ever recorded. Raises Unavailable."""
+        ...
+
+    async def order(self, order_id: str) -> Order | None:
+        """The order, at most seconds old; None where there is none. Raises Unavailable."""
         ...
 
 
@@ -158,6 +227,10 @@ class Wire(Protocol):
 
     def message(self, event: Event, *, occurred_at: datetime, traceparent: str) -> Message:
         """The record that tells `event`. Raises InvalidValueError where it exceeds the size limit."""
+        ...
+
+    def command(self, command: Command, *, traceparent: str) -> Message:
+        """The record by which the worker itself asks for `command`, signed as ours."""
         ...
 
 
@@ -177,9 +250,28 @@ class Lease(Protocol):
         ...
 
 
+class OrderCheck(StrEnum):
+    """Whether an order is looked at before money moves."""
+
+    STRICT = "strict"
+    OFF = "off"
+
+
+class OnePayment(StrEnum):
+    """What happens to a second payment of an order that is paid, or being paid."""
+
+    ENFORCE = "enforce"
+    SHADOW = "shadow"
+    OFF = "off"
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The settings that decide: merchant account by currency, absence, schedules, the key of invoice numbers."""
+    """The settings that decide: merchant account by currency, absence, schedules, order checks, invoice key.
+
+    `authorisation_days`: how long the gateway keeps one. `refund_days`: how long after settlement it refunds.
+    `bank_return_days`: how long a bank transfer may come back, so is not refunded.
+    """
 
     environment: str
     merchant_accounts: dict[str, str]
@@ -189,3 +281,11 @@ class Rules:
     ask_schedule_s: tuple[float, ...] = (5, 15, 45, 120, 300, 900, 3600, 21_600, 86_400)
     unsent_wait_s: float = 5.0
     unrecorded_wait_s: float = 5.0
+    order_check: OrderCheck = OrderCheck.OFF
+    one_payment: OnePayment = OnePayment.OFF
+    authorisation_days: int = 30
+    refund_days: int = 180
+    bank_return_days: int = 7
+    settlement_wait_s: float = (
+        3600.0  # until the next look, where nobody can say when a batch is through
+    )

@@ -10,16 +10,40 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from handlers.domain.errors import InvalidValueError, Unavailable, WorkerError
-from worker.commands import check, demo, health, migrate, payments, publish, run, topics, watch
-from worker.commands.exits import CRASHED, code_of, epilog, text_of
-from worker.commands.terminal import say
+from worker.commands import (
+    check,
+    dead_letters,
+    demo,
+    health,
+    migrate,
+    payments,
+    publish,
+    review,
+    run,
+    topics,
+    watch,
+)
+from worker.commands.exits import (
+    CRASHED,
+    NO,
+    SaidNoError,
+    about_of,
+    code_of,
+    epilog,
+    error_document,
+    text_of,
+)
+from worker.commands.terminal import as_json, say
 
 _EPILOG: Final = epilog(
-    "run_worker.py                   (the same as `run`)",
-    "run_worker.py check             (is everything there that a worker needs?)",
-    "run_worker.py payments show ID  (the whole history of a payment)",
-    "run_worker.py COMMAND --help    (what it does, its options, more examples)",
+    "run_worker.py                      (the same as `run`)",
+    "run_worker.py check                (is everything there that a worker needs?)",
+    "run_worker.py payments show ID     (how a payment stands, and what waits behind it)",
+    "run_worker.py review list          (what waits for a person)",
+    "run_worker.py dead-letters list    (what could not be taken)",
+    "run_worker.py COMMAND --help       (what it does, its options, more examples)",
 )
+_JSON: Final = "--json"
 
 app = typer.Typer(
     add_completion=False,
@@ -32,9 +56,11 @@ app.command(epilog=run.EPILOG)(run.run)
 app.command(epilog=check.EPILOG)(check.check)
 app.command(epilog=migrate.EPILOG)(migrate.migrate)
 app.command(epilog=topics.EPILOG)(topics.topics)
-app.command(epilog=publish.EPILOG)(publish.publish)
 app.command(epilog=watch.EPILOG)(watch.watch)
+app.add_typer(publish.app, name="publish")
 app.add_typer(payments.app, name="payments")
+app.add_typer(review.app, name="review")
+app.add_typer(dead_letters.app, name="dead-letters")
 app.command(epilog=health.EPILOG)(health.health)
 app.command(epilog=demo.EPILOG)(demo.demo)
 
@@ -77,21 +103,48 @@ def version() -> str:
 
 
 def main() -> NoReturn:
-    """The process door: what a person can meet ends in a text and an exit code, never in a traceback."""
+    """The process door: what a person can meet ends in a text and an exit code, never in a traceback.
+
+    With --json it ends in a JSON document, too, unless the command's own document says it already.
+    """
+    wants_json = _JSON in sys.argv[1:]
     try:
-        app(prog_name="run_worker.py")
-        sys.exit(0)
+        code = app(prog_name="run_worker.py", standalone_mode=False)
+        sys.exit(code or 0)
+    except typer.Abort:
+        say("Aborted!", error=True)
+        sys.exit(NO)
+    except typer.TyperException as wrong:  # the command line itself: no such option, no such value
+        _show_usage(wrong)
+        if wants_json:
+            say(as_json(error_document(wrong.format_message(), code=wrong.exit_code)))
+        sys.exit(wrong.exit_code)
     except WorkerError as error:
-        say("\n       ".join(f"error: {_told(error)}".splitlines()), error=True)
-        sys.exit(code_of(error))
+        text, code = _told(error), code_of(error)
+        say("\n       ".join(f"error: {text}".splitlines()), error=True)
+        if wants_json and not isinstance(error, SaidNoError):
+            say(as_json(error_document(text, code=code, about=about_of(error))))
+        sys.exit(code)
     except Exception as crash:  # noqa: BLE001 - the process door: what nobody foresaw still gets a text and a code
         from worker.telemetry import where
 
-        say(f"error: a fault of this program: {where(crash)}", error=True)
+        text = f"a fault of this program: {where(crash)}"
+        say(f"error: {text}", error=True)
         say(
             "Report this line with the command that you gave; nothing was hidden in it.", error=True
         )
+        if wants_json:
+            say(as_json(error_document(text, code=CRASHED)))
         sys.exit(CRASHED)
+
+
+def _show_usage(wrong: typer.TyperException) -> None:
+    """As typer itself shows it: with the usage of the command, or the whole help where no command was named."""
+    show = getattr(wrong, "show", None)
+    if show is None:
+        say(f"Error: {wrong.format_message()}", error=True)
+    else:
+        show()
 
 
 def _told(error: WorkerError) -> str:

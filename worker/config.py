@@ -16,8 +16,15 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from handlers.domain.errors import InvalidValueError, WorkerError
 from handlers.domain.money import EXPONENTS
 from handlers.domain.secret import Secret
+from handlers.ports import OnePayment, OrderCheck
 
-_SECRETS = ("journal_keys", "invoice_key", "db_service_token", "gateway_transaction_key")
+_SECRETS = (
+    "journal_keys",
+    "invoice_key",
+    "db_service_token",
+    "gateway_transaction_key",
+    "gateway_accounts",
+)
 _RENEWALS_A_LEASE = 4  # as db_client.sessions renews it
 
 Seconds = Annotated[float, Field(gt=0, le=604_800)]
@@ -45,7 +52,7 @@ class Settings(BaseSettings):
     )
     kafka_group_protocol: Literal["classic", "consumer"] = Field(
         "classic",
-        description="`classic` is the cooperative protocol (a dead member's partitions move after kafka_session_timeout_s); `consumer` is KIP-848 (its session timeout is the broker's).",
+        description="`classic` is the protocol of all brokers (a dead member's partitions move after kafka_session_timeout_s); `consumer` is KIP-848 (its session timeout is the broker's).",
     )
     kafka_session_timeout_s: Seconds = Field(
         10, description="When the group takes a silent member's partitions away (classic)."
@@ -111,6 +118,11 @@ class Settings(BaseSettings):
         ("USD",),
         description="Currencies of the merchant account, separated by commas. Any other is refused.",
     )
+    gateway_accounts: SecretStr | None = Field(
+        None,
+        description="Several merchant accounts, one for each currency: `USD login:transaction key`, one a line or separated by commas. Replaces the login, the key and the currencies above.",
+    )
+    gateway_accounts_file: Path | None = Field(None, description="File with the same.")
     gateway_deadline_s: Seconds = Field(
         60,
         description="Total deadline of one gateway call. Longer than the gateway's slowest answer.",
@@ -128,6 +140,65 @@ class Settings(BaseSettings):
     )
     gateway_ca_file: Path | None = Field(
         None, description="Certificate authority of the gateway, for a simulator behind TLS."
+    )
+    order_check: OrderCheck = Field(
+        OrderCheck.STRICT,
+        description="`strict` asks the db-service for the order before money moves: it must exist, be the user's, be payable, and owe just this amount. `off` believes the command.",
+    )
+    one_payment: OnePayment = Field(
+        OnePayment.ENFORCE,
+        description="A second payment of an order that is paid, or being paid, is refused (`enforce`), made and marked (`shadow`), or not looked at (`off`).",
+    )
+    order_cache_s: Annotated[float, Field(ge=0, le=60)] = Field(
+        3, description="How long an order that was looked up is believed."
+    )
+    orphan_wait_s: Seconds = Field(
+        900,
+        description="How long a command waits for its payment to be known, before it is a dead letter (`payment_unknown`).",
+    )
+    authorisation_days: Annotated[int, Field(ge=1, le=60)] = Field(
+        30, description="After how many days the gateway lets an authorisation go."
+    )
+    refund_days: Annotated[int, Field(ge=1, le=365)] = Field(
+        180, description="For how many days after settlement the gateway refunds."
+    )
+    bank_return_days: Annotated[int, Field(ge=0, le=90)] = Field(
+        7,
+        description="For how many days after settlement a bank transfer may come back; until then it is not refunded.",
+    )
+    settlement_wait_s: Seconds = Field(
+        3600,
+        description="When a refund looks again, where nobody can say when the charge's batch is through.",
+    )
+    askers_audience: str = Field(
+        "",
+        max_length=200,
+        description="Switches the customers' tokens on: the `aud` that a command's JWT must carry. Empty: who may write to the topic may ask.",
+    )
+    askers_issuer: str = Field(
+        "", max_length=200, description="The `iss` that tokens must carry; empty is any."
+    )
+    askers_jwks_file: Path | None = Field(
+        None, description="The issuer's keys (a JWK set), as a file; or by URL."
+    )
+    askers_jwks_url: str | None = Field(None, description="Where the issuer's keys are fetched.")
+    askers_ca_file: Path | None = Field(
+        None, description="Certificate authority of that URL, where it is not a public one."
+    )
+    fuse_run: Annotated[int, Field(ge=0, le=100_000)] = Field(
+        100,
+        description="So many dead letters in a row stop the intake of their topic; 0 is never.",
+    )
+    fuse_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.5,
+        description="Such a share of dead letters among the last fuse_window records of a topic stops its intake; 0 is never.",
+    )
+    fuse_window: Annotated[int, Field(ge=10, le=100_000)] = Field(
+        200, description="Over how many records of a topic the share is taken."
+    )
+    most_waiting: Annotated[int, Field(ge=1, le=10_000_000)] = Field(
+        10_000,
+        description="So many operations may wait in line or be asked for, over all workers; above that only verifications are read.",
     )
     in_flight: Annotated[int, Field(ge=1, le=5000)] = Field(
         200, description="Payments in work at once in one worker."

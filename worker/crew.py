@@ -50,6 +50,7 @@ class Crew:
         house: House,
         *,
         in_flight: int,
+        most_waiting: int,
         healthy: Callable[[], bool],
         metrics: Metrics,
         on_over: Callable[[SessionOver], None],
@@ -60,6 +61,8 @@ class Crew:
         self._metrics = metrics
         self._on_over = on_over
         self._loop = loop
+        self._most_waiting = most_waiting
+        self.waiting = 0  # in the journal: in line, asked for, deferred; the janitor counts
         self._work = _Team(in_flight)
         self._questions = _Team(_QUESTIONS_AT_ONCE)
         self._held: set[str] = set()  # everything that is in memory here, by operation id
@@ -74,6 +77,11 @@ class Crew:
             return 0
         with self._lock:
             return 2 * self._work.most - len(self._work) - self._on_the_way
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so much waits that no more may be asked, but for what can end the waiting."""
+        return self.waiting >= self._most_waiting
 
     def places(self) -> int:
         """How many more the janitor may wake: due work finds a place even where intake has filled its own."""

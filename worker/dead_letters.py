@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Final
 
 from db_client.moves import DeadLetter, Source
+from db_client.reading import Orphan
 from db_client.sealing import Sealer
 from handlers.domain.card_numbers import bytes_hold_card_number
 from handlers.ports import Message
@@ -28,6 +29,8 @@ class Reason(StrEnum):
     CARD_NUMBER = "card_number"
     CONFLICT = "conflict"
     TOO_LARGE = "too_large"
+    NOT_ALLOWED = "not_allowed"
+    PAYMENT_UNKNOWN = "payment_unknown"
 
 
 ADVICE: Final[Mapping[Reason, str]] = MappingProxyType(
@@ -40,6 +43,8 @@ ADVICE: Final[Mapping[Reason, str]] = MappingProxyType(
         " a token or a stored profile instead.",
         Reason.CONFLICT: "The same id was used before with other content. The first one counts; use a new id.",
         Reason.TOO_LARGE: "Larger than a command may be. Its payload is not kept.",
+        Reason.NOT_ALLOWED: "Who asked may not. Publish it again under the same id, with what the text asks for.",
+        Reason.PAYMENT_UNKNOWN: "No payment of this id came within WORKER_ORPHAN_WAIT_S. Find out why; then replay it.",
     }
 )
 
@@ -103,6 +108,26 @@ def letter(record: Record, flaw: Flaw, *, sealer: Sealer) -> DeadLetter:
         event_id=f"dlq:{source.key}",
     )
     return DeadLetter(source, message)
+
+
+def reason_of(found: DeadLetter) -> Reason:
+    """Why it is one."""
+    return Reason(
+        next(value.decode() for name, value in found.message.headers if name == "dlq.reason")
+    )
+
+
+def orphan_letter(orphan: Orphan, message: Message, *, sealer: Sealer, now: datetime) -> DeadLetter:
+    """The dead letter for a request whose payment never came; `message` is its record, written anew and signed."""
+    record = Record(
+        source=Source(message.topic, orphan.topic_id, orphan.partition, orphan.offset),
+        key=message.key,
+        value=message.value or b"",
+        headers={},
+        timestamp_ms=int(now.timestamp() * 1000),
+    )
+    text = f"payment_id: no payment {orphan.command.payment_id} is known"
+    return letter(record, Flaw(Reason.PAYMENT_UNKNOWN, text, "payment_id"), sealer=sealer)
 
 
 MAX_KEY_BYTES: Final = 256

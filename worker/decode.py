@@ -4,7 +4,7 @@ The exception is Unavailable (the schema registry is down): then nobody can say 
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -14,15 +14,15 @@ from avro.reader import Reader
 from db_client.moves import Admission, DeadLetter
 from db_client.sealing import Sealer
 from handlers.domain.card_numbers import holds_card_number, is_card_number
-from handlers.domain.commands import Command
+from handlers.domain.commands import Command, RefundPayment, VerifyPayment
 from handlers.domain.errors import InvalidValueError
+from worker.askers import ASKER_HEADER, Askers
 from worker.dead_letters import Flaw, Reason, Record, letter
+from worker.own_signature import SIGNATURE_HEADER, SignedRecord, is_ours
+from worker.routes import MAX_COMMAND_BYTES
 
 _TRACEPARENT: Final = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-_MAX_COMMAND_BYTES: Final = 262_144
-_CONFLICT: Final = Flaw(
-    Reason.CONFLICT, "this payment id was used before, with other content", "payment_id"
-)
+_CONFLICT: Final = Flaw(Reason.CONFLICT, "this id was used before, with other content")
 _REFUSED: Final = Flaw(Reason.REFUSED, "the journal's database does not take this command")
 
 
@@ -34,6 +34,8 @@ class Decoder:
     sealer: Sealer
     kinds: dict[str, str]
     max_age_s: float
+    signing_key: bytes = field(repr=False)
+    askers: Askers | None = None
 
     def decode(self, record: Record, *, now: datetime) -> Admission | DeadLetter:
         """What `record` is. Raises Unavailable where the schema registry is needed and away."""
@@ -52,10 +54,11 @@ class Decoder:
         )
 
     def _command(self, record: Record, now: datetime) -> Command | Flaw:
-        if len(record.value) > _MAX_COMMAND_BYTES:
-            return Flaw(Reason.TOO_LARGE, f"a command must be at most {_MAX_COMMAND_BYTES} bytes")
+        if len(record.value) > MAX_COMMAND_BYTES:
+            return Flaw(Reason.TOO_LARGE, f"a command must be at most {MAX_COMMAND_BYTES} bytes")
         try:
-            command = to_command(self.reader.read(self.kinds[record.source.topic], record.value))
+            kind = self.kinds[record.source.topic]
+            command = to_command(self.reader.read(kind, record.value), kind=kind)
         except Unreadable as unreadable:
             return Flaw(Reason.UNREADABLE, unreadable.why)
         except InvalidValueError as invalid:
@@ -70,12 +73,51 @@ class Decoder:
             return Flaw(Reason.CARD_NUMBER, f"{name}: holds what looks like a card number", name)
         if record.key != command.payment_id.encode():
             return Flaw(Reason.INVALID, "key: the record's key must be the payment id", "key")
+        return self._stale(record, now=now) or self._not_allowed(command, record)
+
+    def _signed(self, record: Record) -> SignedRecord:
+        return SignedRecord(
+            record.source.topic, record.key, record.value, record.headers.get(SIGNATURE_HEADER)
+        )
+
+    def _stale(self, record: Record, *, now: datetime) -> Flaw | None:
         age_s = now.timestamp() - record.timestamp_ms / 1000
         if (
-            age_s > self.max_age_s and record.suspect_since is None
+            age_s > self.max_age_s
+            and record.suspect_since is None
+            and not self._is_ours(self._signed(record))  # what we began goes on, however late
         ):  # a suspect may have been charged: it is asked for
             return Flaw(
                 Reason.STALE,
                 f"the record is {age_s:.0f} s old, at most {self.max_age_s:.0f} s are allowed",
             )
         return None
+
+    def _not_allowed(self, command: Command, record: Record) -> Flaw | None:
+        """Who may ask this. What was asked before the journal lost time was allowed then, and may have been charged."""
+        signed = self._signed(record)
+        if _is_inner(command) and not self._is_ours(signed):
+            field_of = "ruling" if isinstance(command, VerifyPayment) else "continuation"
+            text = f"{field_of}: only the worker and its operator may publish it, signed"
+            return Flaw(Reason.NOT_ALLOWED, text, field_of)
+        if self.askers is None or record.suspect_since is not None:
+            return None
+        token = record.headers.get(ASKER_HEADER)
+        against = self.askers.objection(user_id=command.user_id, token=token, record=signed)
+        return Flaw(Reason.NOT_ALLOWED, against, ASKER_HEADER) if against else None
+
+    def _is_ours(self, record: SignedRecord) -> bool:
+        return record.signature is not None and is_ours(
+            self.signing_key,
+            topic=record.topic,
+            record_key=record.key,
+            value=record.value,
+            signature=record.signature,
+        )
+
+
+def _is_inner(command: Command) -> bool:
+    """Whether it says what only we may say: a person's ruling, or how the worker goes on with a refund."""
+    if isinstance(command, VerifyPayment):
+        return command.ruling is not None
+    return isinstance(command, RefundPayment) and command.continuation > 1

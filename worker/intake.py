@@ -3,7 +3,7 @@
 It starts each partition at the journal's position; Kafka's committed offsets are for lag displays, and a hint: a record
 below them that the journal does not know is one that the journal forgot, and is admitted as suspect. While anything
 that a payment needs is down, or enough is in flight, the partitions are paused and polling goes on, so that the member
-stays in its group. Nothing here waits without a bound.
+stays in its group. Nothing here waits without a bound. A topic whose fuse has blown (`fuse.py`) stays paused.
 """
 
 import threading
@@ -25,12 +25,14 @@ from confluent_kafka import (
 )
 
 from db_client.group_commit import JournalRefusedError
-from db_client.moves import Admission, Admit, Admitted, DeadLetter, Fate, Source
+from db_client.moves import Admission, Admit, Admitted, DeadLetter, Fate
 from db_client.reading import Position
 from handlers.domain.errors import SessionOver, Unavailable
 from handlers.ports import Operation
-from worker.dead_letters import Record
+from worker.dead_letters import Record, reason_of
 from worker.decode import Decoder
+from worker.fuse import Blown, Fuse
+from worker.records import Assigned, Read, came_out_as, flaw_of, to_record, weighed
 from worker.telemetry import Metrics, log, where
 
 _POLL_S: Final = 0.05
@@ -57,6 +59,11 @@ class JournalDoor(Protocol):
 class CrewDoor(Protocol):
     """What intake needs of the crew."""
 
+    @property
+    def crowded(self) -> bool:
+        """Whether too much waits for more to be read."""
+        ...
+
     def room(self) -> int:
         """How many more payments may be taken now; 0 while anything that they need is down."""
         ...
@@ -64,19 +71,6 @@ class CrewDoor(Protocol):
     def take(self, operations: Sequence[Operation]) -> None:
         """Start these. From any thread."""
         ...
-
-
-@dataclass(slots=True)
-class Assigned:
-    """One partition of ours: its topic's id, and the offset below which an unknown record is suspect.
-
-    Such a record was first read after the journal wrote the position that it has now, so it was not sent before
-    `suspect_since`; a journal without a position knows only how old a command may be.
-    """
-
-    topic_id: str
-    suspect_below: int
-    suspect_since: datetime
 
 
 @dataclass(slots=True)
@@ -91,6 +85,9 @@ class Intake:
     metrics: Metrics
     batch: int
     now: Callable[[], datetime]
+    fuse: Fuse
+    eager: bool  # each rebalance takes all partitions and deals them anew
+    unhindered: frozenset[str]  # topics that are read however much waits: they can end the waiting
     on_over: Callable[[SessionOver], None]
     beat: float = field(default_factory=time.monotonic)
     ready: bool = False
@@ -99,6 +96,7 @@ class Intake:
     _uncommitted: dict[tuple[str, int], int] = field(default_factory=dict)
     _commit_again_at: float = 0.0
     _paused: bool = False
+    _crowded: bool = False
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -149,7 +147,7 @@ class Intake:
             self._assign(consumer, partitions)
         except (Unavailable, KafkaException) as error:
             log.warning("partitions wait for their position", count=len(partitions), why=str(error))
-            consumer.incremental_assign(partitions)
+            self._take_on(consumer, partitions)
             consumer.pause(partitions)
             self._unplaced.extend(partitions)
 
@@ -176,9 +174,10 @@ class Intake:
             if position is not None and position.next_offset > hint.offset:
                 # its last owner died before it committed
                 self._uncommitted[hint.topic, hint.partition] = position.next_offset
-        consumer.incremental_assign(placed)
-        if self._paused:
-            consumer.pause(placed)
+        self._take_on(consumer, placed)
+        waiting = [it for it in placed if self._paused or not self._may_be_read(it.topic)]
+        if waiting:
+            consumer.pause(waiting)
         self.ready = True
         for it in placed:
             log.info("partition assigned", topic=it.topic, partition=it.partition, offset=it.offset)
@@ -189,7 +188,13 @@ class Intake:
             self._uncommitted.pop((it.topic, it.partition), None)
         gone = {(it.topic, it.partition) for it in partitions}
         self._unplaced = [it for it in self._unplaced if (it.topic, it.partition) not in gone]
-        consumer.incremental_unassign(partitions)
+        if self.eager:
+            consumer.unassign()
+        else:
+            consumer.incremental_unassign(partitions)
+
+    def _take_on(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        (consumer.assign if self.eager else consumer.incremental_assign)(partitions)
 
     def _place(self, consumer: Consumer) -> None:
         """Try again what could not be placed when it was assigned."""
@@ -201,7 +206,8 @@ class Intake:
             time.sleep(_POLL_S)
             return
         waiting, self._unplaced = self._unplaced, []
-        consumer.incremental_unassign(waiting)
+        if not self.eager:
+            consumer.incremental_unassign(waiting)
         self._on_assign(consumer, waiting)
 
     def _breathe(self, consumer: Consumer) -> int:
@@ -210,19 +216,58 @@ class Intake:
         if (room <= 0) != self._paused:
             self._paused = room <= 0
             self.metrics.intake_paused.set(int(self._paused))
-            parts = [TopicPartition(topic, number) for topic, number in self._assigned]
+            parts = self._parts(self._may_be_read)
             (consumer.pause if self._paused else consumer.resume)(parts)
+        if self.crew.crowded != self._crowded:
+            self._crowded = not self._crowded
+            crowd = self._parts(lambda topic: topic not in self.unhindered)
+            if self._crowded:
+                log.warning("too much waits: intake reads only what can end it")
+                consumer.pause(crowd)
+            elif not self._paused:
+                consumer.resume([it for it in crowd if self._may_be_read(it.topic)])
         return max(room, 0)
+
+    def _may_be_read(self, topic: str) -> bool:
+        if self._crowded and topic not in self.unhindered:
+            return False
+        return topic not in self.fuse.blown
+
+    def _parts(self, wanted: Callable[[str], bool]) -> list[TopicPartition]:
+        return [TopicPartition(topic, number) for topic, number in self._assigned if wanted(topic)]
 
     def _handle(self, consumer: Consumer, messages: Sequence[Message]) -> None:
         records = [it for it in (self._record(message) for message in messages) if it is not None]
         if not records:
             return
-        move = self._decoded(consumer, records)
+        read = self._fused(consumer, [(it, self._decode_patiently(consumer, it)) for it in records])
+        move = self._move(read)
         admitted = self._admitted(consumer, move)
         self._commit_offsets(consumer, move)
         self._count(move, admitted)
+        fates = iter(admitted.fates)
+        came_out = [(record, found, came_out_as(found, fates)) for record, found in read]
+        blown = self.fuse.count([weighed(record, flaw) for record, _, flaw in came_out])
+        if blown is not None:
+            self._stop_topic(consumer, blown)
         self.crew.take(admitted.operations)
+
+    def _fused(self, consumer: Consumer, read: Sequence[Read]) -> list[Read]:
+        """What of the batch may be admitted: nothing of a topic whose records have gone bad all at once."""
+        kept = list(read)
+        while blown := self.fuse.judge([weighed(it, flaw_of(found)) for it, found in kept]):
+            dropped = [it.source for it, _ in kept if it.source.topic == blown.topic]
+            kept = [(it, found) for it, found in kept if it.source.topic != blown.topic]
+            self._stop_topic(consumer, blown)
+            for partition in sorted({it.partition for it in dropped}):
+                first = min(it.offset for it in dropped if it.partition == partition)
+                consumer.seek(TopicPartition(blown.topic, partition, first))
+        return kept
+
+    def _stop_topic(self, consumer: Consumer, blown: Blown) -> None:
+        log.error("the fuse has blown", topic=blown.topic, why=blown.why)
+        self.metrics.fuse_blown.labels(blown.topic).set(1)
+        consumer.pause(self._parts(lambda topic: topic == blown.topic))
 
     def _record(self, message: Message) -> Record | None:
         error = message.error()
@@ -232,40 +277,26 @@ class Intake:
             if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - the library's public constant has this name
                 log.warning("the consumer reports", why=error.str())
             return None
-        topic, partition, offset = message.topic(), message.partition(), message.offset()
-        assert topic is not None
-        assert partition is not None
-        assert offset is not None
-        part = self._assigned.get((topic, partition))
+        part = self._assigned.get((str(message.topic()), message.partition() or 0))
         if part is None:
             return None  # taken away meanwhile: its next owner starts from the journal's position
-        headers = _headers(message)
-        key, value = message.key(), message.value()
-        return Record(
-            source=Source(topic, part.topic_id, partition, offset),
-            key=key if isinstance(key, bytes) else b"",
-            value=value if isinstance(value, bytes) else b"",
-            headers=headers,
-            timestamp_ms=message.timestamp()[1],
-            suspect_since=part.suspect_since if offset < part.suspect_below else None,
-        )
+        return to_record(message, part)
 
-    def _decoded(self, consumer: Consumer, records: Sequence[Record]) -> Admit:
+    def _move(self, read: Sequence[Read]) -> Admit:
         admissions: list[Admission] = []
         letters: list[DeadLetter] = []
         positions: dict[tuple[str, str, int], int] = {}
         since: dict[tuple[str, str, int], datetime] = {}
-        for record in records:
+        for record, found in read:
             source = record.source
-            found = self._decode_patiently(consumer, record)
             if isinstance(found, Admission):
                 admissions.append(found)
             else:
                 letters.append(found)
-                self.metrics.dead_letters.labels(_reason(found)).inc()
+                self.metrics.dead_letters.labels(reason_of(found)).inc()
                 log.warning(
                     "dead letter",
-                    reason=_reason(found),
+                    reason=reason_of(found).value,
                     topic=source.topic,
                     partition=source.partition,
                     offset=source.offset,
@@ -277,7 +308,7 @@ class Intake:
         return Admit(admissions, letters, positions, since)
 
     def _decode_patiently(self, consumer: Consumer, record: Record) -> Admission | DeadLetter:
-        """Decode; a schema registry that is down pauses intake and never fills the dead letters."""
+        """Decode; a schema registry or key set that is down pauses intake and never fills the dead letters."""
         while True:
             try:
                 return self.decoder.decode(record, now=self.now())
@@ -285,7 +316,7 @@ class Intake:
                 log.warning("intake waits", why=str(unavailable))
                 self._keep_polling(consumer, _PAUSE_S)
                 if self._stop.is_set():
-                    raise SessionOver("stopped while the schema registry was down") from None
+                    raise SessionOver(f"stopped while it waited: {unavailable}") from None
 
     def _admitted(self, consumer: Consumer, move: Admit) -> Admitted:
         """Wait for the commit; a record that the database refuses is found by bisection and becomes a dead letter."""
@@ -301,7 +332,8 @@ class Intake:
             return Admitted([*first.fates, *second.fates], [*first.operations, *second.operations])
         bad = [DeadLetter(it.source, it.refused()) for it in move.admissions]
         letters = replace(move, admissions=[], dead_letters=[*move.dead_letters, *bad])
-        return self._await(consumer, self.journal.admit(letters))
+        self._await(consumer, self.journal.admit(letters))
+        return Admitted([Fate.REFUSED for _ in bad], [])
 
     def _await(self, consumer: Consumer, future: "Future[Admitted]") -> Admitted:
         """The commit's result; meanwhile the member stays in its group by polling paused partitions."""
@@ -366,19 +398,3 @@ class Intake:
             )
         if move.dead_letters:
             self.metrics.admitted.labels("dead_letter").inc(len(move.dead_letters))
-
-
-def _headers(message: Message) -> dict[str, bytes]:
-    """The first value of each name. Names that are no text make the client library fail: such a record has none."""
-    try:
-        pairs = message.headers() or []
-    except (SystemError, UnicodeDecodeError):
-        return {}
-    headers: dict[str, bytes] = {}
-    for pair in pairs:
-        headers.setdefault(pair[0], pair[1] if isinstance(pair[1], bytes) else b"")
-    return headers
-
-
-def _reason(found: DeadLetter) -> str:
-    return next(value.decode() for name, value in found.message.headers if name == "dlq.reason")

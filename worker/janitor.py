@@ -8,15 +8,18 @@ try, one wins and the other finds nothing left.
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from db_client.group_commit import GroupCommit
-from db_client.moves import Mirror, Rehome, Rehomed
-from db_client.reading import Reader
+from db_client.moves import DeadLetter, GoOn, Mirror, Orphaned, Rehome, Rehomed
+from db_client.reading import Orphan, Reader
 from db_client.takeovers import Sessions
 from handlers.domain.errors import SessionOver, Unavailable
+from handlers.domain.recovery import Stage
 from worker.crew import Crew
+from worker.dead_letters import Reason
 from worker.telemetry import Metrics, log
 
 _SWEEP_S: Final = 15.0
@@ -24,6 +27,7 @@ _BACKLOG_S: Final = 5.0
 _PROOF_S: Final = 2.0
 _TOPICS_S: Final = 30.0
 _REST_S: Final = 1.0
+_WAITING: Final = (Stage.QUEUED, Stage.ASKING)  # what is deferred goes on by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +50,11 @@ class Janitor:
         crew: Crew,
         fence: Callable[[str], int | None],
         stale_topic: Callable[[], str],
+        letter: Callable[[Orphan], DeadLetter],
         deadline_s: float,
         rounds: Rounds,
         metrics: Metrics,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._reader = reader
         self._sessions = sessions
@@ -56,9 +62,12 @@ class Janitor:
         self._crew = crew
         self._fence = fence
         self._stale_topic = stale_topic
+        self._letter = letter
         self._deadline_s = deadline_s
         self._rounds = rounds
         self._metrics = metrics
+        self._loop = loop
+        self._poked = asyncio.Event()
         self.beat = time.monotonic()
 
     async def run(self) -> None:
@@ -68,6 +77,7 @@ class Janitor:
             self.beat = now = time.monotonic()
             try:
                 self._crew.pump()
+                await self._go_on()
                 await self._wake()
                 if now >= proof:
                     proof = now + _PROOF_S
@@ -78,6 +88,7 @@ class Janitor:
                 if now >= sweep:
                     sweep = now + _SWEEP_S
                     await self._sweep()
+                    await self._let_orphans_go()
                 if now >= backlog:
                     backlog = now + _BACKLOG_S
                     await self._measure()
@@ -87,7 +98,33 @@ class Janitor:
             except Unavailable as unavailable:
                 log.warning("the janitor waits", why=str(unavailable))
                 await asyncio.sleep(_REST_S)
-            await asyncio.sleep(self._rounds.tick_s)
+            await self._rest()
+
+    def poke(self) -> None:
+        """Something is due just now: look at once. From any thread."""
+        self._loop.call_soon_threadsafe(self._poked.set)
+
+    async def _rest(self) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._poked.wait(), self._rounds.tick_s)
+        self._poked.clear()
+
+    async def _go_on(self) -> None:
+        """What was deferred until now stands in line again; so does what was forgotten there."""
+        if await asyncio.to_thread(self._reader.must_go_on):
+            await self._commits.write(GoOn())
+
+    async def _let_orphans_go(self) -> None:
+        """Requests whose payment did not come in time leave as dead letters."""
+        for orphan in await asyncio.to_thread(self._reader.orphans):
+            letter = self._letter(orphan)
+            if await self._commits.write(Orphaned(orphan.operation_id, letter)):
+                self._metrics.dead_letters.labels(Reason.PAYMENT_UNKNOWN).inc()
+                log.warning(
+                    "dead letter",
+                    reason=Reason.PAYMENT_UNKNOWN.value,
+                    operation_id=orphan.operation_id,
+                )
 
     async def _prove(self) -> None:
         """An empty commit: an idle session, too, must notice that the journal was put back in time.
@@ -158,6 +195,8 @@ class Janitor:
 
     async def _measure(self) -> None:
         backlog = await asyncio.to_thread(self._reader.backlog)
-        for stage, count in backlog.by_stage.items():
-            self._metrics.backlog.labels(stage).set(count)
+        for stage in Stage:
+            if stage is not Stage.CONCLUDED:
+                self._metrics.backlog.labels(stage.value).set(backlog.by_stage.get(stage.value, 0))
+        self._crew.waiting = sum(backlog.by_stage.get(it.value, 0) for it in _WAITING)
         self._metrics.oldest_s.set(backlog.oldest_age_s)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from db_client.database import Engine
 from db_client.group_commit import GroupCommit
 from db_client.journal import Journal
-from db_client.moves import Admit, Admitted, Mirror
+from db_client.moves import Admit, Admitted, DeadLetter, Mirror
 from db_client.moving import Limits
-from db_client.reading import Position, Reader
+from db_client.reading import Orphan, Position, Reader
 from db_client.service import DbService
 from db_client.sessions import LeaseKeeper, Started
 from db_client.takeovers import Sessions
@@ -24,6 +24,8 @@ from handlers.passage import House
 from worker import routes, run_state, wiring
 from worker.config import Settings
 from worker.crew import Crew
+from worker.dead_letters import orphan_letter
+from worker.fuse import Fuse
 from worker.intake import Intake
 from worker.janitor import Janitor, Rounds
 from worker.kafka_admin import Admin, fence
@@ -123,7 +125,7 @@ class Parts:
             ready=self.intake.ready,
             written_at=run_state.now(),
             beats=run_state.ages(beats),
-            down=self.down(),
+            down=[*self.down(), *(f"intake of {it} (its fuse)" for it in self.intake.fuse.blown)],
             in_flight=self.crew.in_flight,
         )
 
@@ -150,7 +152,7 @@ def build(ground: Ground, loop: asyncio.AbstractEventLoop) -> Parts:
     publisher.told = lambda mark: commits.post(Mirror(mark))
     reader = Reader(ground.reading, session_id=session_id, sealer=wiring.sealer(settings))
     publisher.ended = reader.ended
-    gateway = wiring.gateway(settings, lease=ground.lease, metrics=metrics)
+    gateway = wiring.gateway(settings, lease=ground.lease, metrics=metrics, now=ground.lease.now)
     records = wiring.records(settings, metrics=metrics)
     crew = Crew(
         House(
@@ -162,6 +164,7 @@ def build(ground: Ground, loop: asyncio.AbstractEventLoop) -> Parts:
             rules=wiring.rules(settings),
         ),
         in_flight=settings.in_flight,
+        most_waiting=settings.most_waiting,
         healthy=lambda: not down(commits, gateway=gateway, records=records, publisher=publisher),
         metrics=metrics,
         on_over=ground.on_over,
@@ -176,8 +179,13 @@ def build(ground: Ground, loop: asyncio.AbstractEventLoop) -> Parts:
         metrics=metrics,
         batch=settings.intake_batch,
         now=ground.lease.now,
+        fuse=Fuse(wiring.fuse(settings)),
+        eager=settings.kafka_group_protocol == "classic",
+        unhindered=frozenset({wiring.topics(settings).name(routes.VERIFICATION)}),
         on_over=ground.on_over,
     )
+    janitor = _janitor(ground, reader=reader, commits=commits, crew=crew, intake=intake, loop=loop)
+    commits.on_granted = janitor.poke
     return Parts(
         session_id=session_id,
         lease=ground.lease,
@@ -187,7 +195,7 @@ def build(ground: Ground, loop: asyncio.AbstractEventLoop) -> Parts:
         records=records,
         crew=crew,
         intake=intake,
-        janitor=_janitor(ground, reader=reader, commits=commits, crew=crew, intake=intake),
+        janitor=janitor,
     )
 
 
@@ -216,6 +224,8 @@ def _commits(ground: Ground, publisher: Publisher) -> GroupCommit:
         limits=Limits(
             deadline_s=settings.longest_send_s,
             status_topic=wiring.topics(settings).name(routes.STATUS),
+            orphan_wait_s=settings.orphan_wait_s,
+            one_payment=settings.one_payment,
         ),
         on_outbox=publisher.put,
         on_over=ground.on_over,
@@ -224,7 +234,13 @@ def _commits(ground: Ground, publisher: Publisher) -> GroupCommit:
 
 
 def _janitor(
-    ground: Ground, *, reader: Reader, commits: GroupCommit, crew: Crew, intake: Intake
+    ground: Ground,
+    *,
+    reader: Reader,
+    commits: GroupCommit,
+    crew: Crew,
+    intake: Intake,
+    loop: asyncio.AbstractEventLoop,
 ) -> Janitor:
     settings, session_id = ground.settings, ground.started.session_id
 
@@ -236,6 +252,12 @@ def _janitor(
             topic=wiring.topics(settings).progress,
         )
 
+    wire, sealer = wiring.event_wire(settings), wiring.sealer(settings)
+
+    def dead_letter(orphan: Orphan) -> DeadLetter:
+        record = wire.command(orphan.command, traceparent="")
+        return orphan_letter(orphan, record, sealer=sealer, now=ground.lease.now())
+
     return Janitor(
         reader=reader,
         sessions=Sessions(ground.reading, session_id, settings.kafka_group, settings.lease_s),
@@ -243,7 +265,9 @@ def _janitor(
         crew=crew,
         fence=fenced,
         stale_topic=lambda: intake.stale_topic(intake.journal.topic_ids(intake.topics)),
+        letter=dead_letter,
         deadline_s=settings.longest_send_s,
         rounds=Rounds(settings.janitor_tick_s, settings.lease_s / _LOOKS_A_LEASE),
         metrics=ground.metrics,
+        loop=loop,
     )

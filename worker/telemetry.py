@@ -39,6 +39,9 @@ class Metrics:
         )
         self.oldest_s = gauge(f"{p}oldest_seconds", "Age of the oldest operation not concluded")
         self.intake_paused = gauge(f"{p}intake_paused", "1 while intake is paused")
+        self.fuse_blown = gauge(
+            f"{p}fuse_blown", "1 where the intake of a topic has stopped: dead letters", ["topic"]
+        )
         self.admitted = counter(f"{p}records", "Records read, by fate", ["fate"])
         self.dead_letters = counter(f"{p}dead_letters", "Dead letters, by reason", ["reason"])
         self.verdicts = counter(

@@ -4,9 +4,9 @@ import datetime as dt
 import hashlib
 import secrets
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
-from avro import catalog as kinds
 from avro.catalog import Catalog
 from avro.reader import Reader as WireReader
 from avro.registry import Credentials, Registry
@@ -16,6 +16,7 @@ from db_client.sealing import Sealer, read_keys
 from db_client.service import DbService, DbServiceSettings
 from db_client.service_calls import unobserved
 from handlers.domain.errors import InvalidValueError
+from handlers.domain.money import EXPONENTS
 from handlers.domain.secret import Secret
 from handlers.gateway.authorizenet.client import AuthorizeNet
 from handlers.gateway.authorizenet.settings import (
@@ -26,21 +27,17 @@ from handlers.gateway.authorizenet.settings import (
     CutOff,
 )
 from handlers.ports import Lease, Rules
-from worker import routes
+from worker.askers import Askers, AskerSettings
 from worker.config import Settings
 from worker.decode import Decoder
+from worker.fuse import FuseSettings
+from worker.own_signature import derive
 from worker.routes import EventWire, Topics
 from worker.telemetry import Metrics
 
 _TRIES_OF_A_RECORD: Final = (
     3  # how many slow calls a payment waits before it is parked as unrecorded
 )
-_KINDS: Final = {
-    routes.INITIATION: kinds.PAYMENT_INITIATION,
-    routes.STATUS: kinds.PAYMENT_STATUS,
-    routes.ORDERS: kinds.ORDER_EVENTS,
-    routes.NOTIFICATIONS: kinds.NOTIFICATION_EVENTS,
-}
 
 
 def new_session_id() -> str:
@@ -55,7 +52,7 @@ def topics(settings: Settings) -> Topics:
 
 def topic_kinds(settings: Settings) -> dict[str, str]:
     """Topic name → kind of record, commands and events."""
-    return {topics(settings).name(topic): kind for topic, kind in _KINDS.items()}
+    return topics(settings).kinds
 
 
 def sealer(settings: Settings) -> Sealer:
@@ -94,8 +91,18 @@ def wire_writer(settings: Settings) -> Writer:
 
 
 def event_wire(settings: Settings) -> EventWire:
-    """Encodes events."""
-    return EventWire(wire_writer(settings), topics=topics(settings), source=settings.event_source)
+    """Encodes events, and commands of our own, signed."""
+    return EventWire(
+        wire_writer(settings),
+        topics=topics(settings),
+        source=settings.event_source,
+        signing_key=signing_key(settings),
+    )
+
+
+def signing_key(settings: Settings) -> bytes:
+    """Signs commands of our own. Raises InvalidValueError."""
+    return derive(_invoice_key(settings))
 
 
 def decoder(settings: Settings) -> Decoder:
@@ -103,42 +110,104 @@ def decoder(settings: Settings) -> Decoder:
     return Decoder(
         reader=wire_reader(settings),
         sealer=sealer(settings),
-        kinds={name: _KINDS[kind] for name, kind in topics(settings).commands.items()},
+        kinds=topics(settings).commands,
         max_age_s=settings.max_command_age_s,
+        signing_key=signing_key(settings),
+        askers=askers(settings),
     )
 
 
-def account_name(settings: Settings) -> str:
-    """Names the merchant account in the journal.
+def askers(settings: Settings) -> Askers | None:
+    """Judges who may ask; None where that is switched off. Raises InvalidValueError."""
+    others = (settings.askers_issuer, settings.askers_jwks_file, settings.askers_jwks_url)
+    if not settings.askers_audience:
+        if any(others):
+            raise InvalidValueError(
+                "WORKER_ASKERS_AUDIENCE",
+                "must be set where WORKER_ASKERS_ISSUER or a key set is: without it no token is asked for",
+            )
+        return None
+    return Askers(
+        AskerSettings(
+            issuer=settings.askers_issuer,
+            audience=settings.askers_audience,
+            jwks_file=settings.askers_jwks_file,
+            jwks_url=settings.askers_jwks_url,
+            ca_file=settings.askers_ca_file,
+        ),
+        signing_key=signing_key(settings),
+    )
 
-    After another login has been set, the old account's open charges are still known as its own, and nobody takes their
-    absence from the new account for an answer.
+
+def fuse(settings: Settings) -> FuseSettings:
+    """When a topic's intake stops. Raises InvalidValueError."""
+    return FuseSettings(settings.fuse_run, settings.fuse_share, settings.fuse_window)
+
+
+def accounts(settings: Settings) -> dict[str, Account]:
+    """The merchant accounts by the name that the journal has of them, one for each currency. Raises InvalidValueError.
+
+    The name comes from the login: after another login has been set, the old account's open charges are still known as
+    its own, and nobody takes their absence from the new account for an answer.
     """
-    return hashlib.sha256(settings.gateway_login.encode()).hexdigest()[:12]
+    found: dict[str, Account] = {}
+    for currency, login, key in _credentials(settings):
+        name = hashlib.sha256(login.encode()).hexdigest()[:12]
+        name = name if name not in found else f"{name}-{currency}"
+        found[name] = Account(Secret(login), key, currency, cut_off(settings))
+    return found
 
 
-def account(settings: Settings) -> Account:
-    """The merchant account's credentials. Raises InvalidValueError."""
-    return Account(Secret(settings.gateway_login), settings.secret("gateway_transaction_key"))
+def _credentials(settings: Settings) -> list[tuple[str, str, Secret]]:
+    """Currency, login and transaction key of each account."""
+    if settings.gateway_accounts is None and settings.gateway_accounts_file is None:
+        one = settings.secret("gateway_transaction_key")
+        return [(currency, settings.gateway_login, one) for currency in settings.gateway_currencies]
+    if settings.gateway_login:
+        raise InvalidValueError(
+            "WORKER_GATEWAY_LOGIN",
+            "must not be set beside WORKER_GATEWAY_ACCOUNTS: which one counts?",
+        )
+    found: dict[str, tuple[str, str, Secret]] = {}
+    for entry in settings.secret("gateway_accounts").reveal().replace(",", "\n").splitlines():
+        if not entry.strip():
+            continue
+        currency, _, rest = entry.strip().partition(" ")
+        login, colon, key = rest.strip().partition(":")
+        if currency not in EXPONENTS or not colon or currency in found:
+            raise InvalidValueError(
+                "WORKER_GATEWAY_ACCOUNTS",
+                "each entry must be `USD login:transaction key`, each currency once",
+            )
+        found[currency] = (currency, login, Secret(key))
+    if not found:
+        raise InvalidValueError("WORKER_GATEWAY_ACCOUNTS", "needs at least one account")
+    return list(found.values())
 
 
-def gateway(settings: Settings, *, lease: Lease, metrics: Metrics) -> AuthorizeNet:
-    """The gateway's adapter. Raises InvalidValueError for credentials that cannot be right."""
+def gateway(
+    settings: Settings,
+    *,
+    lease: Lease,
+    metrics: Metrics,
+    now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
+) -> AuthorizeNet:
+    """The gateway's adapter. `now` is the journal's clock. Raises InvalidValueError for impossible credentials."""
     return AuthorizeNet(
         AuthorizeNetSettings(
             endpoint=settings.gateway_url,
-            accounts={account_name(settings): account(settings)},
+            accounts=accounts(settings),
             environment=PRODUCTION if settings.environment == PRODUCTION else SANDBOX,
             total_deadline_s=settings.gateway_deadline_s,
             connect_timeout_s=settings.gateway_connect_timeout_s,
             margin_s=settings.gateway_margin_s,
             in_flight=settings.in_flight,
             unsent_within_s=settings.unsent_within_s,
-            cut_off=cut_off(settings),
             ca_file=settings.gateway_ca_file,
         ),
         lease=lease,
         observe=metrics.gateway_call,
+        now=now,
     )
 
 
@@ -158,6 +227,7 @@ def records(settings: Settings, *, metrics: Metrics | None = None) -> DbService:
             token=settings.secret("db_service_token"),
             timeout_s=settings.db_service_timeout_s,
             give_up_s=_TRIES_OF_A_RECORD * settings.db_service_timeout_s,
+            order_cache_s=settings.order_cache_s,
             ca_file=settings.db_service_ca_file,
         ),
         observe=metrics.db_service_call if metrics else unobserved,
@@ -168,13 +238,19 @@ def rules(settings: Settings) -> Rules:
     """What decides, for the passage. Raises InvalidValueError."""
     return Rules(
         environment=settings.environment,
-        merchant_accounts=dict.fromkeys(settings.gateway_currencies, account_name(settings)),
+        merchant_accounts={it.currency: name for name, it in accounts(settings).items()},
         invoice_key=_invoice_key(settings),
         absence_after_s=settings.absence_after_s,
         max_command_age_s=settings.max_command_age_s,
         ask_schedule_s=settings.ask_schedule_s,
         unsent_wait_s=settings.retry_wait_s,
         unrecorded_wait_s=settings.retry_wait_s,
+        order_check=settings.order_check,
+        one_payment=settings.one_payment,
+        authorisation_days=settings.authorisation_days,
+        refund_days=settings.refund_days,
+        bank_return_days=settings.bank_return_days,
+        settlement_wait_s=settings.settlement_wait_s,
     )
 
 
@@ -199,12 +275,19 @@ def insist_usable(settings: Settings) -> None:
     """Raise InvalidValueError for a secret that is missing or cannot be right, before anything is begun."""
     rules(settings)
     sealer(settings)
-    account(settings)
+    accounts(settings)
+    askers(settings)
+    fuse(settings)
     settings.secret("db_service_token")
 
 
 def consumer_properties(settings: Settings) -> dict[str, Any]:
-    """The consumer of intake. Cooperative, explicit offsets, little prefetch: the journal is the buffer."""
+    """The consumer of intake. Explicit offsets, little prefetch: the journal is the buffer.
+
+    Partitions are dealt by range, topic by topic: the sticky assignors count partitions only, and were seen to give all
+    of `payment_initiation` to one worker of two and the quiet topics to the other. That range is eager costs nothing
+    here: no work hangs on a partition, for what was admitted is in the journal.
+    """
     properties: dict[str, Any] = {
         **settings.kafka_properties(),
         "group.id": settings.kafka_group,
@@ -219,11 +302,11 @@ def consumer_properties(settings: Settings) -> dict[str, Any]:
         "max.poll.interval.ms": 120_000,
     }
     if settings.kafka_group_protocol == "consumer":
-        properties |= {"group.protocol": "consumer"}
+        properties |= {"group.protocol": "consumer", "group.remote.assignor": "range"}
     else:
         session_ms = int(settings.kafka_session_timeout_s * 1000)
         properties |= {
-            "partition.assignment.strategy": "cooperative-sticky",
+            "partition.assignment.strategy": "range",
             "session.timeout.ms": session_ms,
             "heartbeat.interval.ms": max(session_ms // 3, 100),
         }

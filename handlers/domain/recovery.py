@@ -15,10 +15,16 @@ from typing import Final
 class Stage(StrEnum):
     """How far the journal says that an operation has come."""
 
-    ADMITTED = "admitted"  # the command is ours; nothing of it was sent
+    QUEUED = (
+        "queued"  # waits behind another operation of its payment, or for its payment to be known
+    )
+    ADMITTED = "admitted"  # the command is ours and may go; nothing of this attempt was sent
     OPEN = "open"  # the intent is on disk: bytes may have left
     ANSWERED = "answered"  # the news is on the payment, not yet told
     ASKING = "asking"  # told as pending; the gateway is asked when due
+    DEFERRED = (
+        "deferred"  # told as initiated; goes on when it is due, and lets others pass until then
+    )
     CONCLUDED = "concluded"  # told, final
 
 
@@ -33,6 +39,8 @@ class Step(StrEnum):
 
 STEPS: Final[Mapping[tuple[Stage, bool], Step]] = MappingProxyType(
     {  # (stage, suspect) → step
+        (Stage.QUEUED, False): Step.REST,
+        (Stage.QUEUED, True): Step.REST,
         (Stage.ADMITTED, False): Step.PLAN,
         (Stage.ADMITTED, True): Step.ASK,
         (Stage.OPEN, False): Step.ASK,
@@ -41,6 +49,8 @@ STEPS: Final[Mapping[tuple[Stage, bool], Step]] = MappingProxyType(
         (Stage.ANSWERED, True): Step.TELL,
         (Stage.ASKING, False): Step.ASK,
         (Stage.ASKING, True): Step.ASK,
+        (Stage.DEFERRED, False): Step.REST,  # the journal puts it back in line when it is due
+        (Stage.DEFERRED, True): Step.REST,
         (Stage.CONCLUDED, False): Step.REST,
         (Stage.CONCLUDED, True): Step.REST,
     }

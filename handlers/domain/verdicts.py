@@ -10,6 +10,9 @@ Evidence = Mapping[str, object]
 NO_EVIDENCE: Final[Evidence] = MappingProxyType({})
 
 
+BANK: Final = "echeck"  # the brand of a bank account
+
+
 class Advice(StrEnum):
     """What a decline means for another try. Data, told in every event."""
 
@@ -22,11 +25,16 @@ class Advice(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """How it was paid, as far as anyone may see it."""
+    """How it was paid, as far as anyone may see it. A bank account's brand is `echeck`."""
 
     kind: str = ""
     brand: str = ""
     last4: str = ""
+
+    @property
+    def is_bank(self) -> bool:
+        """True for a bank account, whose transfers may come back for days."""
+        return self.brand == BANK
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,16 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class NotYet:
+    """Definitely not done, because the transaction stands elsewhere than we thought: not settled yet, or settled now.
+
+    Nothing moved. Where it stands must be looked at before anything else is decided.
+    """
+
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
 class Unsent:
     """Surely not sent: the gate let no byte pass. `why` is for people."""
 
@@ -87,7 +105,8 @@ class Unknown:
     reason: Reason
 
 
-Verdict = Approved | Declined | Held | Unsent | Unknown
+Definite = Approved | Declined | Held | NotYet
+Verdict = Definite | Unsent | Unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +122,7 @@ class Answer:
 class Found:
     """The gateway has it: what it says of it today."""
 
-    verdict: Approved | Declined | Held
+    verdict: Definite
     evidence: Evidence = field(default_factory=lambda: NO_EVIDENCE)
 
 

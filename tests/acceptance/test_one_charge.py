@@ -4,7 +4,7 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import fastavro
 import psycopg
-import pytest
 from confluent_kafka import Producer
 from psycopg import sql
 
@@ -21,7 +20,7 @@ from handlers.domain.money import Money
 from tests.crash.installation import Installation, installed, secrets_of, wait_until
 from worker import kafka_admin, wiring
 from worker.demo.audit import settings_of
-from worker.demo.stage import Stage, open_stage
+from worker.demo.stage import Stage
 
 COUNT: Final = 200
 DECLINED_EVERY: Final = 10
@@ -44,13 +43,6 @@ SCHEMA: Final = fastavro.parse_schema(
 )
 DAY_S: Final = 86_400
 _HEADER_BYTES: Final = 10  # of a single-object encoding: the marker and the schema's fingerprint
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """The running servers."""
-    with open_stage(tmp_path_factory.mktemp("stage")) as stage:
-        yield stage
 
 
 def test_a_rough_day(base: Stage) -> None:

@@ -88,7 +88,7 @@ def one_payment(compose: Compose) -> str:
     """Published inside a worker's container, watched to its success, shown from the journal, charged once."""
     name = "first-payment"
     said = _in(
-        compose, "worker-1", "publish", "--payment-id", name, "--order-id", "o-1", "--user-id", "u-1",
+        compose, "worker-1", "publish", "--payment-id", name, "--order-id", f"o-{name}", "--user-id", "u-1",
         "--amount", "12.34", "--token", "nonce-of-first-payment", "--wait", "30",
     )  # fmt: skip
     if not _PAID.search(said.splitlines()[-1]):
@@ -182,10 +182,12 @@ def _charged(least: int) -> int:
     raise ProofError(f"fewer than {least} charges within 60 s")
 
 
-def _states(compose: Compose, state: str) -> list[str]:
-    return _in(
+def _states(compose: Compose, state: str) -> list[object]:
+    said = _in(
         compose, "worker-2", "payments", "list", "--state", state, "--limit", "1000", "--json"
-    ).splitlines()
+    )
+    found: list[object] = json.loads(said)["payments"]
+    return found
 
 
 def _in(compose: Compose, service: str, *words: str) -> str:

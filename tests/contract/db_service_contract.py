@@ -1,4 +1,4 @@
-"""The db-service's document as a judge, its program as a child, and good bodies to send.
+"""The db-service's document as a judge, its program as a child, good bodies, and ways to send them.
 
 Used by every suite that speaks to the reference db-service; no test stands here.
 """
@@ -101,6 +101,9 @@ def payment(**changes: Any) -> dict[str, Any]:
         "reason_code": None,
         "reason_text": None,
         "advice": None,
+        "expires_at": None,
+        "marks": [],
+        "request": None,
     } | changes
 
 
@@ -113,7 +116,12 @@ def refund(**changes: Any) -> dict[str, Any]:
         "amount_minor": 500,
         "currency": "USD",
         "refund_status": "processed",
+        "state": "processed",
         "reason": "damaged",
+        "reason_code": None,
+        "reason_text": None,
+        "advice": None,
+        "due_at": None,
         "transaction_id": None,
         "version": 1,
         "occurred_at": "2026-03-01T12:00:00Z",
@@ -159,3 +167,31 @@ def address() -> dict[str, Any]:
         "postal_code": "98004",
         "country": "US",
     }
+
+
+def put(client: httpx.Client, body: dict[str, Any]) -> httpx.Response:
+    """PUTs a payment or refund under its id."""
+    if "refund_id" in body:
+        return client.put(f"/refunds/{body['refund_id']}", json=body)
+    return client.put(f"/payments/{body['payment_id']}", json=body)
+
+
+def post(client: httpx.Client, *bodies: Any) -> list[Any]:
+    """POSTs a batch; the results."""
+    kinds = ["refund" if "refund_id" in body else "payment" for body in bodies]
+    items = [{"kind": kind, "body": body} for kind, body in zip(kinds, bodies, strict=True)]
+    answer = client.post("/outcomes", json={"outcomes": items})
+    assert answer.status_code == 200, answer.text
+    results: list[Any] = answer.json()["results"]
+    return results
+
+
+def walk(client: httpx.Client, path: str, **parameters: Any) -> list[Any]:
+    """All items of a list, page by page."""
+    items: list[Any] = []
+    page = client.get(path, params=parameters).json()
+    items += page["items"]
+    while page["next_cursor"]:
+        page = client.get(path, params=parameters | {"cursor": page["next_cursor"]}).json()
+        items += page["items"]
+    return items

@@ -25,8 +25,9 @@ from db_client.tables import metadata
 from handlers import charge
 from handlers.domain.commands import Command
 from handlers.domain.errors import SessionOver
+from handlers.domain.facts import Facts
 from handlers.domain.intents import Charge
-from handlers.ports import Message, Operation
+from handlers.ports import Message, OnePayment, Operation
 from tests.doubles.values import RULES, command
 from worker.demo.postgres import Postgres
 from worker.routes import STATUS
@@ -117,6 +118,7 @@ def working(
     lease_s: float = 60.0,
     url: str | None = None,
     alive: Callable[[], bool] | None = None,
+    one_payment: OnePayment = OnePayment.OFF,
 ) -> Iterator[Desk]:
     """A session with its thread, without a keeper: its lease ends after `lease_s`."""
     own = engine(url or stage.url, role=session_id, pool_size=1)
@@ -129,7 +131,7 @@ def working(
         session_id=session_id,
         incarnation=started.incarnation,
         sealer=SEALER,
-        limits=Limits(deadline_s=DEADLINE_S, status_topic=STATUS),
+        limits=Limits(deadline_s=DEADLINE_S, status_topic=STATUS, one_payment=one_payment),
         on_outbox=outbox.extend,
         on_over=over.append,
         alive=alive or (lambda: boottime() < until),
@@ -167,6 +169,6 @@ def message(event_id: str, *, topic: str = STATUS) -> Message:
 def intent(of: Operation) -> Charge:
     """What the plan makes of it."""
     assert of.inquiry is not None
-    planned = charge.plan(of, rules=RULES, now=of.command.issued_at)
+    planned = charge.plan(of, Facts(), rules=RULES, now=of.command.issued_at)
     assert isinstance(planned, Charge)
     return planned

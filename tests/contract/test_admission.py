@@ -7,8 +7,10 @@ from datetime import timedelta
 import pytest
 
 from db_client.moves import Admit, Answer, Conclude, DeadLetter, Fate, Mirror, Source
-from handlers.domain.commands import Address, StoredProfile
+from handlers.domain.commands import Address
+from handlers.domain.means import StoredProfile
 from handlers.domain.money import Money
+from handlers.domain.payments import Snapshot
 from handlers.domain.states import PaymentState
 from handlers.ports import Operation
 from tests.contract.journal_stage import (
@@ -46,7 +48,7 @@ def desk(stage: JournalStage) -> Iterator[Desk]:
 def told(desk: Desk, of: Operation, *, event_id: str) -> None:
     """Carry it to its end, telling one snapshot."""
     known = replace(of.payment, state=PaymentState.DECLINED, version=1)
-    [answered] = desk.write(Answer(of, known, {}))
+    [answered] = desk.write(Answer(of, Snapshot(known), {}))
     desk.write(Conclude(answered.operation, [message(event_id)], None))
 
 

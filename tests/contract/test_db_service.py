@@ -22,9 +22,12 @@ from tests.contract.db_service_contract import (
     make_client,
     order,
     payment,
+    post,
+    put,
     refund,
     resolve,
     user,
+    walk,
 )
 from tests.waiting import wait_until
 
@@ -39,38 +42,10 @@ def client(ready: dict[str, str]) -> Iterator[httpx.Client]:
         yield one
 
 
-def put(client: httpx.Client, body: dict[str, Any]) -> httpx.Response:
-    """PUTs a payment or refund under its id."""
-    if "refund_id" in body:
-        return client.put(f"/refunds/{body['refund_id']}", json=body)
-    return client.put(f"/payments/{body['payment_id']}", json=body)
-
-
-def post(client: httpx.Client, *bodies: Any) -> list[Any]:
-    """POSTs a batch; the results."""
-    kinds = ["refund" if "refund_id" in body else "payment" for body in bodies]
-    items = [{"kind": kind, "body": body} for kind, body in zip(kinds, bodies, strict=True)]
-    answer = client.post("/outcomes", json={"outcomes": items})
-    assert answer.status_code == 200, answer.text
-    results: list[Any] = answer.json()["results"]
-    return results
-
-
 def told(answer: httpx.Response) -> tuple[int, str, int | None]:
     """A problem in short: status, code, current version."""
     problem = answer.json()
     return answer.status_code, problem["code"], problem.get("current_version")
-
-
-def walk(client: httpx.Client, path: str, **parameters: Any) -> list[Any]:
-    """All items of a list, page by page."""
-    items: list[Any] = []
-    page = client.get(path, params=parameters).json()
-    items += page["items"]
-    while page["next_cursor"]:
-        page = client.get(path, params=parameters | {"cursor": page["next_cursor"]}).json()
-        items += page["items"]
-    return items
 
 
 def history(client: httpx.Client, key: str) -> list[Any]:
@@ -238,6 +213,10 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"payment_method": {"kind": "card", "pan": "1"}}, "payment_method.pan"),
     ({"payment_method": {"kind": "card", "last4": "41111"}}, "payment_method.last4"),
     ({"surprise": 1}, "surprise"),
+    ({"marks": ["m"] * 21}, "marks"),
+    ({"marks": None}, "marks"),
+    ({"request": {"kind": "refund", "request_id": "r"}}, "request.state"),
+    ({"request": {"kind": "theft", "request_id": "r", "state": "s"}}, "request.kind"),
 ]
 
 
@@ -257,10 +236,15 @@ def test_broken_bodies_are_named(client: httpx.Client, changes: Any, field: str)
 @pytest.mark.parametrize("moment", ["2026-03-01T12:00:00", "2026-03-01T12:00:00+02:00", "noon"])
 def test_times_are_in_utc(client: httpx.Client, moment: str) -> None:
     """A time without an offset, with another one, or no time at all is refused by name."""
-    for body in (payment(occurred_at=moment), refund(occurred_at=moment)):
+    for body, name in (
+        (payment(occurred_at=moment), "occurred_at"),
+        (payment(expires_at=moment), "expires_at"),
+        (refund(occurred_at=moment), "occurred_at"),
+        (refund(due_at=moment), "due_at"),
+    ):
         answer = put(client, body)
-        assert (422, "occurred_at") == (answer.status_code, answer.json()["field"])
-        assert "body.occurred_at" == post(client, body)[0]["problem"]["field"]
+        assert (422, name) == (answer.status_code, answer.json()["field"])
+        assert f"body.{name}" == post(client, body)[0]["problem"]["field"]
 
 
 def test_path_and_body_name_the_same(client: httpx.Client) -> None:
@@ -294,9 +278,32 @@ def test_lists_filter_and_page(client: httpx.Client) -> None:
     span = {"from": moments[1], "to": moments[0]}
     assert in_order[1:4] == walk(client, "/payments", limit=1, **span)
     assert backs == walk(client, "/refunds", user_id=buyer)
+    assert backs == walk(client, "/refunds", user_id=buyer, limit=1)
     assert [backs[1]] == walk(client, "/refunds", payment_id=bodies[1]["payment_id"])
     assert [backs[0]] == walk(client, "/refunds", order_id=bodies[0]["order_id"])
     assert [] == walk(client, "/refunds", user_id=buyer, status="failed")
+
+
+def test_refunds_are_found_by_time_and_status(client: httpx.Client) -> None:
+    """What came at or after one time and before another, in one status, page by page in order of time."""
+    moments = [f"2032-01-01T00:00:{second:02}Z" for second in (2, 0, 1, 3)]
+    waiting = {"refund_status": "initiated", "state": "deferred", "due_at": "2032-01-02T00:00:00Z"}
+    bodies = [refund(occurred_at=moment, **waiting) for moment in moments]
+    done = refund(occurred_at=moments[2])
+    post(client, *bodies, done)
+    span = {"from": moments[1], "to": moments[3], "limit": 1}
+    assert [bodies[1], bodies[2], bodies[0]] == walk(client, "/refunds", status="initiated", **span)
+    assert [done] == walk(client, "/refunds", status="processed", **span)
+
+
+def test_a_refund_is_listed_by_user_once_its_payment_is_known(client: httpx.Client) -> None:
+    """The two may arrive in either order; by user and order it is found through its payment."""
+    body = payment()
+    back = refund(payment_id=body["payment_id"])
+    put(client, back)
+    assert [] == walk(client, "/refunds", user_id=body["user_id"])
+    put(client, body)
+    assert [back] == walk(client, "/refunds", user_id=body["user_id"])
 
 
 @pytest.mark.parametrize(
@@ -327,7 +334,8 @@ def test_only_health_needs_no_token(ready: dict[str, str]) -> None:
                 assert (401, "unauthorized") == told(answer)[:2]
                 assert answer.headers["www-authenticate"].startswith("Bearer")
         known = {"Authorization": f"Bearer {TOKEN}"}
-        assert (404, "not_found") == told(stranger.get("/nothing", headers=known))[:2]
+        assert (404, "unknown_path") == told(stranger.get("/nothing", headers=known))[:2]
+        assert (404, "not_found") == told(stranger.get("/orders/nobody", headers=known))[:2]
         assert (405, "method_not_allowed") == told(stranger.delete("/payments", headers=known))[:2]
 
 

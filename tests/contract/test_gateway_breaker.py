@@ -32,18 +32,18 @@ async def test_the_breaker_turns_calls_away_and_lets_one_try() -> None:
         async with client(config) as gateway:
             for _ in range(3):
                 assert takes_calls(gateway)
-                async with gateway.slot():
+                async with gateway.slot("main"):
                     await gateway.send(CHARGE)
             assert not takes_calls(gateway)
             with pytest.raises(Unavailable, match="gateway"):
-                async with gateway.slot():
+                async with gateway.slot("main"):
                     pytest.fail("the breaker is open")
             working = True
             await until(lambda: gateway.available)
-            async with gateway.slot():
+            async with gateway.slot("main"):
                 assert not takes_calls(gateway)
                 with pytest.raises(Unavailable):
-                    async with gateway.slot():
+                    async with gateway.slot("main"):
                         pytest.fail("one is trying already")
                 await gateway.send(CHARGE)
             assert takes_calls(gateway)
@@ -55,10 +55,10 @@ async def test_a_try_that_never_sent_leaves_the_try_to_the_next() -> None:
     async with raw_server(server_error) as heard:
         config = settings(heard.url, breaker_after=1, breaker_first_open_s=0.05)
         async with client(config) as gateway:
-            async with gateway.slot():
+            async with gateway.slot("main"):
                 await gateway.send(CHARGE)
             await until(lambda: gateway.available)
-            async with gateway.slot():
+            async with gateway.slot("main"):
                 pass
             assert takes_calls(gateway)
 
@@ -81,7 +81,7 @@ async def test_refused_credentials_open_the_breaker_at_once() -> None:
         client(settings(heard.url, breaker_after=50)) as gateway,
     ):
         assert takes_calls(gateway)
-        async with gateway.slot():
+        async with gateway.slot("main"):
             answer = await gateway.send(CHARGE)
         assert isinstance(answer.verdict, Declined)
         assert not takes_calls(gateway)

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from handlers.domain.commands import Mode, StoredProfile
+from handlers.domain.commands import Mode
+from handlers.domain.intents import About
+from handlers.domain.means import StoredProfile
 from handlers.domain.verdicts import Advice, Approved, Declined, Held, Method, Unknown
 from handlers.gateway.authorizenet.reason_codes import (
     MESSAGES,
@@ -18,7 +20,7 @@ from handlers.gateway.authorizenet.reason_codes import (
     message_row,
     reason_row,
 )
-from handlers.gateway.authorizenet.verdicts import charge_verdict
+from handlers.gateway.authorizenet.verdicts import verdict_of
 from tests.contract.gateway_fixtures import (
     CHARGE,
     OK,
@@ -45,14 +47,17 @@ REASONS_BY_MEANING = {
     ),
     (Kind.DECLINED, Advice.FIX): (
         "5 7 13 15 16 18 24 29 30 31 33 34 35 38 39 43 47 48 49 51 55 56 66 78 87 90 114 115 116 117 118"
-        " 119 123 130 131 132 153 154 155 156 170 171 172 173 174 175 270 271 289 319 2007"
+        " 119 123 130 131 132 153 154 155 156 170 171 172 173 174 175 244 246 247 270 271 289 319 2007"
     ),
 }
 MESSAGES_BY_MEANING = {
     (Kind.LOOK, Advice.UNDECIDED): (
         "I00001 I00003 I00004 E00114 E00012 E00039 E00099 E00100 E00101 E00102 E00103"
     ),
-    (Kind.UNKNOWN, Advice.UNDECIDED): "E00001 E00027 E00049 E00053 E00104 E00133",
+    (
+        Kind.UNKNOWN,
+        Advice.UNDECIDED,
+    ): "E00001 E00027 E00049 E00053 E00104 E00108 E00133 E00145 E00155",
     (Kind.DECLINED, Advice.HARD): "E00040 E00113 E00115 E00116 E00121",
     (Kind.DECLINED, Advice.SOFT): "E00117 E00118",
     (Kind.DECLINED, Advice.FIX): (
@@ -76,11 +81,12 @@ def test_every_message_code_means_what_it_should() -> None:
     assert expected == {code: (row.kind, row.advice) for code, row in MESSAGES.items()}
 
 
-@pytest.mark.parametrize("code", ["", "0", "9999", "E00155", "E09999", "x"])
+@pytest.mark.parametrize("code", ["", "0", "9999", "E00199", "E09999", "x"])
 def test_a_code_that_is_in_no_table_is_unknown(code: str) -> None:
     """A code nobody listed decides nothing."""
-    assert reason_row(code).kind is Kind.UNKNOWN
-    assert message_row(code).kind is Kind.UNKNOWN
+    for about in About:
+        assert Kind.UNKNOWN is reason_row(code, about).kind
+        assert Kind.UNKNOWN is message_row(code, about).kind
 
 
 @pytest.mark.parametrize("code", list(REASONS))
@@ -132,7 +138,7 @@ def test_an_authorisation_is_not_captured() -> None:
     """An approval of an authorisation reserves; off a stored profile the method says so."""
     charge = replace(CHARGE, mode=Mode.AUTHORISE, means=StoredProfile("1", "2"))
     body = json.dumps({"messages": OK, "transactionResponse": approval()}).encode()
-    verdict, _ = charge_verdict(body, charge, scrubber=SCRUBBER)
+    verdict, _ = verdict_of(body, charge, scrubber=SCRUBBER)
     assert isinstance(verdict, Approved)
     assert not verdict.captured
     assert verdict.method.kind == "stored_profile"

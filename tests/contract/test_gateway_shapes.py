@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from handlers.domain.verdicts import Advice, Approved, Declined, Unknown
-from handlers.gateway.authorizenet.verdicts import charge_verdict
+from handlers.gateway.authorizenet.verdicts import verdict_of
 from tests.contract.gateway_fixtures import (
     BOM,
     CHARGE,
@@ -58,7 +58,7 @@ def test_lists_come_in_many_shapes(errors: object) -> None:
 def test_the_envelope_comes_in_many_shapes(root: dict[str, Any]) -> None:
     """Messages nested, bare, single, or below a root named after the reply."""
     for mark in (b"", BOM):
-        verdict, _ = charge_verdict(mark + json.dumps(root).encode(), CHARGE, scrubber=SCRUBBER)
+        verdict, _ = verdict_of(mark + json.dumps(root).encode(), CHARGE, scrubber=SCRUBBER)
         assert isinstance(verdict, Declined)
         assert ("E00007", Advice.FIX) == (verdict.reason.code, verdict.reason.advice)
 
@@ -81,7 +81,7 @@ def test_the_envelope_comes_in_many_shapes(root: dict[str, Any]) -> None:
 )
 def test_what_cannot_be_read_is_unknown(body: bytes) -> None:
     """No body, half a body, another format: Unknown, and the evidence holds nothing of it."""
-    verdict, evidence = charge_verdict(body, CHARGE, scrubber=SCRUBBER)
+    verdict, evidence = verdict_of(body, CHARGE, scrubber=SCRUBBER)
     assert isinstance(verdict, Unknown)
     assert set(evidence) <= {"unreadable_bytes", "result", "messages", "transaction"}
 

@@ -2,12 +2,11 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from itertools import count
 
 import pytest
 
-from handlers.domain.commands import Address, Mode, OpaqueData
-from handlers.domain.intents import Charge, Question
+from handlers.domain.commands import Address, Mode
+from handlers.domain.intents import Charge
 from handlers.domain.money import Money
 from handlers.domain.secret import Secret
 from handlers.domain.verdicts import (
@@ -20,17 +19,14 @@ from handlers.domain.verdicts import (
     Unknown,
 )
 from handlers.gateway.authorizenet.client import AuthorizeNet
-from handlers.gateway.authorizenet.settings import Account
 from tests.contract.gateway_fixtures import (
     ACCOUNT,
-    CHARGE,
     FixedLease,
-    asked_now,
+    about,
+    fresh,
     settings,
 )
 from tests.contract.simulated_gateway import SimulatedGateway
-
-_numbers = count(1)
 
 
 @pytest.fixture
@@ -52,19 +48,6 @@ async def unheard(gateway: AuthorizeNet, charge: Charge, *, fault: str) -> bool:
         return isinstance((await hasty.send(charge)).verdict, Unknown)
     finally:
         await hasty.aclose()
-
-
-def fresh(**changes: object) -> Charge:
-    """A charge under its own invoice number with its own one-time token."""
-    number = f"INV{next(_numbers):017d}"
-    means = OpaqueData("COMMON.ACCEPT.INAPP.PAYMENT", Secret(f"nonce-{number}"))
-    base = replace(CHARGE, invoice_number=number, reference=number, means=means)
-    return replace(base, **changes)  # type: ignore[arg-type]  # the fields of a charge, by name
-
-
-def about(charge: Charge) -> Question:
-    """The question what became of `charge`."""
-    return asked_now(invoice_number=charge.invoice_number, money=charge.money, mode=charge.mode)
 
 
 @pytest.mark.parametrize("mode", list(Mode))
@@ -209,7 +192,7 @@ async def test_the_probe_tells_good_credentials_from_bad(
 ) -> None:
     """Good credentials give an empty text, wrong ones the gateway's own words; a charge with them is to be fixed."""
     assert await gateway.probe("main") == ""
-    wrong = Account(ACCOUNT.login, Secret("wrong"))
+    wrong = replace(ACCOUNT, transaction_key=Secret("wrong"))
     config = replace(settings(simulator.url), accounts={"main": wrong})
     stranger = AuthorizeNet(config, lease=FixedLease())
     try:

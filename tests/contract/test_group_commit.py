@@ -17,7 +17,7 @@ from db_client.group_commit import JournalRefusedError
 from db_client.moves import Answer, Conclude, Mirror, Move, Open, Park
 from db_client.sessions import end_session
 from handlers.domain.errors import SessionOver
-from handlers.domain.payments import Payment
+from handlers.domain.payments import Payment, Snapshot
 from handlers.domain.recovery import Stage
 from handlers.domain.states import PaymentState
 from handlers.ports import Lost, Moved, Operation, Wait
@@ -77,7 +77,7 @@ def opening(of: Operation, **frozen: Any) -> Open:
 
 def concluded(desk: Desk, of: Operation, *events: str) -> None:
     """Carry it to its end."""
-    [answered] = desk.write(Answer(of, learnt(of), {"said": "no"}))
+    [answered] = desk.write(Answer(of, Snapshot(learnt(of)), {"said": "no"}))
     told = [message(event) for event in events]
     [moved] = desk.write(Conclude(answered.operation, told, None))
     assert isinstance(moved, Moved)
@@ -118,7 +118,7 @@ def test_each_move_is_guarded(stage: JournalStage, desk: Desk, change: str) -> N
     before = stage.sql("SELECT * FROM operation")
     moves: list[Move] = [
         opening(of),
-        Answer(of, learnt(of), {"said": "late"}),
+        Answer(of, Snapshot(learnt(of)), {"said": "late"}),
         Park(of, Wait(5, "late", evidence={"seen": "late"})),
         Conclude(of, [message("late")], None),
     ]
@@ -174,7 +174,7 @@ def test_a_refused_answer_leaves_its_evidence(stage: JournalStage, desk: Desk) -
     of = desk.admit_one()
     impossible = replace(learnt(of), captured_minor=5, authorised_minor=0)
     with pytest.raises(JournalRefusedError, match="captured_within_authorised"):
-        desk.write(Answer(of, impossible, {"said": "5"}))
+        desk.write(Answer(of, Snapshot(impossible), {"said": "5"}))
     assert {"said": "5"} == stage.one("SELECT body FROM evidence")
     assert Stage.ADMITTED is desk.load(of.operation_id).stage
 
@@ -184,7 +184,7 @@ def test_a_payment_that_moved_on_is_refused(stage: JournalStage, desk: Desk) -> 
     of = desk.admit_one()
     stage.sql("UPDATE payment SET version = 3")
     with pytest.raises(JournalRefusedError):
-        desk.write(Answer(of, learnt(of), {}))
+        desk.write(Answer(of, Snapshot(learnt(of)), {}))
     assert 3 == stage.one("SELECT version FROM payment")
 
 
@@ -202,7 +202,7 @@ def test_any_text_of_the_world_is_kept(stage: JournalStage, desk: Desk, words: s
     """U+0000 and lone surrogates, which PostgreSQL has no place for, never keep an answer from being written."""
     of = desk.admit_one()
     known = replace(learnt(of), reason=replace(of.payment.reason, text=words))
-    [moved] = desk.write(Answer(of, known, {"said": words}))
+    [moved] = desk.write(Answer(of, Snapshot(known), {"said": words}))
     assert isinstance(moved, Moved)
     kept = stage.one("SELECT body ->> 'said' FROM evidence")
     assert words[:4] == kept[:4]
@@ -215,7 +215,7 @@ def test_a_session_whose_lease_ran_out_writes_only_evidence(stage: JournalStage)
         of = late.admit_one()
         stage.sql("UPDATE lease SET alive_until = clock_timestamp()")
         with pytest.raises(SessionOver, match="lease"):
-            late.write(Answer(of, learnt(of), {"said": "late"}))
+            late.write(Answer(of, Snapshot(learnt(of)), {"said": "late"}))
         with pytest.raises(SessionOver):
             late.write(Park(of, Wait(5, "later", evidence={"seen": "later"})))
         assert 1 == len(late.over)

@@ -14,7 +14,7 @@ import pytest
 from db_client.group_commit import LostTimeError
 from db_client.moves import Admit, Answer, Mirror, Open
 from handlers.domain.errors import SessionOver
-from handlers.domain.payments import Payment
+from handlers.domain.payments import Payment, Snapshot
 from handlers.domain.recovery import Stage
 from handlers.domain.states import PaymentState
 from handlers.ports import Moved, Operation
@@ -72,7 +72,7 @@ async def charge(desk: Desk, name: str) -> None:
     opened = await desk.journal.open(of, intent=intent(of), frozen={"request": "frozen"})
     assert isinstance(opened, Moved)
     answered = await desk.journal.answer(
-        opened.operation, payment=learnt(of), evidence={"said": name}
+        opened.operation, told=Snapshot(learnt(of)), evidence={"said": name}
     )
     assert isinstance(answered, Moved)
     told = [message(f"{name} status"), message(f"{name} order")]
@@ -217,9 +217,9 @@ def test_a_database_put_back_in_time_ends_the_session(stage: JournalStage, tmp_p
         lost = desk.admit_one()
         stage.server.restore(backup)
         with pytest.raises(LostTimeError, match="back in time"):
-            desk.write(Answer(kept, learnt(kept), {"said": "kept"}))
+            desk.write(Answer(kept, Snapshot(learnt(kept)), {"said": "kept"}))
         with pytest.raises(SessionOver):
-            desk.write(Answer(lost, learnt(lost), {"said": "lost"}))
+            desk.write(Answer(lost, Snapshot(learnt(lost)), {"said": "lost"}))
         assert 1 == len(desk.over)
         assert isinstance(desk.over[0], LostTimeError)
     stage.engine.dispose()

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from handlers.domain.payments import Payment
+from handlers.domain.payments import Payment, Snapshot
 from handlers.domain.recovery import Stage
 from handlers.domain.states import PaymentState
 from handlers.domain.verdicts import Evidence
@@ -204,7 +204,7 @@ async def opened(subject: Subject, of: Operation) -> Operation:
 
 async def answered(subject: Subject, of: Operation) -> Operation:
     """The operation after a decline."""
-    moved = await subject.journal.answer(of, payment=learnt(of), evidence={"said": "no"})
+    moved = await subject.journal.answer(of, told=Snapshot(learnt(of)), evidence={"said": "no"})
     assert isinstance(moved, Moved)
     return moved.operation
 
@@ -324,7 +324,7 @@ async def test_every_move_of_a_lost_operation_is_lost(subject: Subject) -> None:
     before = [subject.load(it).stage for it in (admitted, of, done)]
     journal = subject.journal
     assert Lost() == await journal.open(admitted, intent=intent(admitted), frozen=FROZEN)
-    assert Lost() == await journal.answer(of, payment=learnt(of), evidence={"said": "late"})
+    assert Lost() == await journal.answer(of, told=Snapshot(learnt(of)), evidence={"said": "late"})
     assert Lost() == await journal.wait(of, wait=Wait(1, "late", evidence={"seen": "late"}))
     assert Lost() == await journal.conclude(done, messages=[message("late")], wait=None)
     assert before == [subject.load(it).stage for it in (admitted, of, done)]
@@ -341,7 +341,9 @@ async def test_every_move_of_another_stage_is_lost(subject: Subject) -> None:
     assert Lost() == await subject.journal.open(stale, intent=intent(stale), frozen=FROZEN)
     assert Lost() == await subject.journal.wait(stale, wait=Wait(1, "stale"))
     done = await answered(subject, of)
-    assert Lost() == await subject.journal.answer(of, payment=learnt(of), evidence={"said": "x"})
+    assert Lost() == await subject.journal.answer(
+        of, told=Snapshot(learnt(of)), evidence={"said": "x"}
+    )
     assert 1 == subject.load(done).payment.version
     await subject.journal.conclude(done, messages=[message("a")], wait=None)
     assert Lost() == await subject.journal.conclude(done, messages=[message("a")], wait=None)

@@ -17,7 +17,7 @@ import pytest
 from db_client.service import DbService, DbServiceSettings
 from handlers.domain.errors import Unavailable
 from handlers.domain.money import Money
-from handlers.domain.payments import Payment
+from handlers.domain.payments import Payment, Snapshot
 from handlers.domain.secret import Secret
 from handlers.domain.states import PaymentState
 from handlers.domain.verdicts import Advice, Method, Reason
@@ -111,7 +111,7 @@ def play(control: httpx.Client, **faults: Any) -> None:
 async def test_what_is_recorded_can_be_read(records: DbService, reader: httpx.Client) -> None:
     """Every field of the snapshot arrives as the document names it; a time of any zone arrives in UTC."""
     payment = captured()
-    await records.record(payment, occurred_at=AT.astimezone(timezone(timedelta(hours=5))))
+    await records.record(Snapshot(payment), occurred_at=AT.astimezone(timezone(timedelta(hours=5))))
     expected = {
         "payment_id": payment.payment_id,
         "order_id": payment.order_id,
@@ -130,6 +130,9 @@ async def test_what_is_recorded_can_be_read(records: DbService, reader: httpx.Cl
         "reason_code": "1",
         "reason_text": "This transaction has been approved.",
         "advice": "hard",
+        "expires_at": None,
+        "marks": [],
+        "request": None,
     }
     assert expected == stored(reader, payment)
 
@@ -140,7 +143,7 @@ async def test_every_state_can_be_recorded(
 ) -> None:
     """The contract has a place for each state of ours."""
     payment = captured(state=state)
-    await records.record(payment, occurred_at=AT)
+    await records.record(Snapshot(payment), occurred_at=AT)
     there = stored(reader, payment)
     assert (state.value, payment.status.value) == (there["state"], there["payment_status"])
 
@@ -148,7 +151,7 @@ async def test_every_state_can_be_recorded(
 async def test_what_is_empty_is_null(records: DbService, reader: httpx.Client) -> None:
     """A payment without means, reason and transaction id has nulls there, not empty texts."""
     payment = Payment("pay-bare", "ord-bare", "usr-bare", Money(5, "JPY"), version=1)
-    await records.record(payment, occurred_at=AT)
+    await records.record(Snapshot(payment), occurred_at=AT)
     there = stored(reader, payment)
     names = ("payment_method", "transaction_id", "reason_code", "reason_text", "advice")
     assert [None] * 5 == [there[name] for name in names]
@@ -169,7 +172,7 @@ async def test_any_text_of_a_gateway_fits(
     """A text that the contract has no room for is cut or cleaned; it never holds up the payment."""
     reason = Reason("E" * 300, text, Advice.FIX)
     payment = captured(reason=reason, method=Method("", text, "XXXX1111"))
-    await records.record(payment, occurred_at=AT)
+    await records.record(Snapshot(payment), occurred_at=AT)
     there = stored(reader, payment)
     assert ("E" * 255, kept) == (there["reason_code"], there["reason_text"])
     assert {"kind": "", "brand": kept, "last4": None} == there["payment_method"]
@@ -180,11 +183,11 @@ async def test_repeats_are_success_and_newer_versions_replace(
 ) -> None:
     """The same again changes nothing; under an older version it is to be told under the one that is there."""
     payment = captured(version=2)
-    assert await records.record(payment, occurred_at=AT) is None
-    assert await records.record(payment, occurred_at=AT) is None
-    assert Ahead(1) == await records.record(replace(payment, version=1), occurred_at=AT)
+    assert await records.record(Snapshot(payment), occurred_at=AT) is None
+    assert await records.record(Snapshot(payment), occurred_at=AT) is None
+    assert Ahead(1) == await records.record(Snapshot(replace(payment, version=1)), occurred_at=AT)
     assert 2 == stored(reader, payment)["version"]
-    await records.record(replace(payment, version=3), occurred_at=AT)
+    await records.record(Snapshot(replace(payment, version=3)), occurred_at=AT)
     assert 3 == stored(reader, payment)["version"]
 
 
@@ -193,31 +196,31 @@ async def test_same_version_with_other_texts_is_success(
 ) -> None:
     """After a restored journal the gateway may word it otherwise, later: the payment is recorded all the same."""
     payment = captured()
-    await records.record(payment, occurred_at=AT)
+    await records.record(Snapshot(payment), occurred_at=AT)
     again = replace(payment, reason=Reason("1", "Approved.", Advice.SOFT), method=Method("card"))
-    await records.record(again, occurred_at=AT + timedelta(hours=1))
+    await records.record(Snapshot(again), occurred_at=AT + timedelta(hours=1))
     assert "This transaction has been approved." == stored(reader, payment)["reason_text"]
 
 
 async def test_other_news_under_a_version_that_is_taken_must_outrun_it(records: DbService) -> None:
     """Told in time that the journal lost: the news goes under the next version, which is then stored."""
     payment = captured(version=3)
-    await records.record(payment, occurred_at=AT)
+    await records.record(Snapshot(payment), occurred_at=AT)
     for version in (1, 3):
         other = replace(payment, version=version, state=PaymentState.DECLINED, captured_minor=0)
-        assert Ahead(3) == await records.record(other, occurred_at=AT)
-    assert await records.record(replace(other, version=4), occurred_at=AT) is None
+        assert Ahead(3) == await records.record(Snapshot(other), occurred_at=AT)
+    assert await records.record(Snapshot(replace(other, version=4)), occurred_at=AT) is None
 
 
 async def test_another_payment_under_our_id_needs_a_person(records: DbService) -> None:
     """Whose payment it is never changes: that is told with what differs, and holds up nobody else."""
     payment = captured()
-    await records.record(payment, occurred_at=AT)
+    await records.record(Snapshot(payment), occurred_at=AT)
     with pytest.raises(Unavailable) as caught:
-        await records.record(replace(payment, order_id="ord-other"), occurred_at=AT)
+        await records.record(Snapshot(replace(payment, order_id="ord-other")), occurred_at=AT)
     assert f"payment {payment.payment_id} version 1 is stored there" in str(caught.value)
     assert "other order_id:" in str(caught.value)
-    await records.record(captured(), occurred_at=AT)
+    await records.record(Snapshot(captured()), occurred_at=AT)
     assert records.available
 
 
@@ -228,11 +231,12 @@ async def test_a_payment_that_breaks_the_contract_fails_alone(
     good = [captured() for _ in range(20)]
     bad = captured(version=0)
     told = await asyncio.gather(
-        *[records.record(one, occurred_at=AT) for one in (*good, bad)], return_exceptions=True
+        *[records.record(Snapshot(one), occurred_at=AT) for one in (*good, bad)],
+        return_exceptions=True,
     )
     assert [None] * 20 == told[:20]
     assert isinstance(told[20], Unavailable)
-    assert f"payment {bad.payment_id} (field version)" in str(told[20])
+    assert f"payment {bad.payment_id} version 0 (field version)" in str(told[20])
     assert all(1 == stored(reader, one)["version"] for one in good)
     assert records.available
 
@@ -243,7 +247,7 @@ async def test_all_versions_of_a_payment_arrive_in_order(
     """Versions recorded at once are all in the history, none overtaken by a later one."""
     payments = [captured() for _ in range(30)]
     versions = [replace(one, version=v) for v in (4, 2, 3, 1) for one in payments]
-    await asyncio.gather(*[records.record(one, occurred_at=AT) for one in versions])
+    await asyncio.gather(*[records.record(Snapshot(one), occurred_at=AT) for one in versions])
     assert all([1, 2, 3, 4] == history(reader, one) for one in payments)
 
 
@@ -256,7 +260,7 @@ async def test_lost_answers_are_asked_for_again(
     left = payments
     for _ in range(60):  # as the worker does with what could not be recorded
         told = await asyncio.gather(
-            *[hasty.record(one, occurred_at=AT) for one in left], return_exceptions=True
+            *[hasty.record(Snapshot(one), occurred_at=AT) for one in left], return_exceptions=True
         )
         left = [one for one, said in zip(left, told, strict=True) if said is not None]
         if not left:
@@ -275,7 +279,8 @@ async def test_a_bad_day_ends_by_itself(
     play(control, **fault)
     began_s = time.monotonic()
     told = await asyncio.gather(
-        *[hasty.record(captured(), occurred_at=AT) for _ in range(100)], return_exceptions=True
+        *[hasty.record(Snapshot(captured()), occurred_at=AT) for _ in range(100)],
+        return_exceptions=True,
     )
     assert time.monotonic() - began_s < len(told) * TIMEOUT_S / 4  # not one after the other
     assert all(isinstance(said, Unavailable) for said in told)
@@ -283,8 +288,8 @@ async def test_a_bad_day_ends_by_itself(
     assert not closed
     play(control)
     await until(lambda: hasty.available)
-    await hasty.record(captured(), occurred_at=AT)
-    await asyncio.gather(*[hasty.record(captured(), occurred_at=AT) for _ in range(100)])
+    await hasty.record(Snapshot(captured()), occurred_at=AT)
+    await asyncio.gather(*[hasty.record(Snapshot(captured()), occurred_at=AT) for _ in range(100)])
 
 
 async def test_probe_tells_what_is_wrong(ready: dict[str, str], records: DbService) -> None:
@@ -294,7 +299,7 @@ async def test_probe_tells_what_is_wrong(ready: dict[str, str], records: DbServi
     said = await wrong.probe()
     assert "HTTP 401: check the token" in said
     with pytest.raises(Unavailable, match="check the token") as caught:
-        await wrong.record(captured(), occurred_at=AT)
+        await wrong.record(Snapshot(captured()), occurred_at=AT)
     assert "not-the-token" not in f"{caught.value} {said}"
     assert not wrong.available
     await wrong.aclose()

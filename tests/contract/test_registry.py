@@ -16,8 +16,9 @@ from avro.errors import SchemaRefused, Unreadable
 from avro.reader import Reader
 from avro.registry import Credentials, Registry
 from avro.writer import Writer, registered_headers, subject
-from handlers.domain.commands import InitiatePayment, Mode, StoredProfile
+from handlers.domain.commands import InitiatePayment, Mode
 from handlers.domain.errors import InvalidValueError, Unavailable
+from handlers.domain.means import StoredProfile
 from handlers.domain.money import Money
 from handlers.domain.secret import Secret
 from tests.doubles.schema_registry import SchemaRegistryDouble, schema_registry
@@ -61,7 +62,9 @@ def test_a_command_goes_through_the_registry_and_back(
     assert b"\x00\x00\x00\x00\x01" == payload[:5]
     reader = Reader(CATALOG, registry)
     for _ in range(3):
-        assert to_command(reader.read(PAYMENT_INITIATION, payload)) == COMMAND
+        assert (
+            to_command(reader.read(PAYMENT_INITIATION, payload), kind=PAYMENT_INITIATION) == COMMAND
+        )
     assert [f"POST /subjects/{subject(TOPIC)}/versions", "GET /schemas/ids/1"] == double.calls
 
 
@@ -82,7 +85,7 @@ def test_a_newer_writer_is_understood(double: SchemaRegistryDouble, registry: Re
     schema_id = double.add(json.dumps(newer))
     encoded = _encoded(newer, {**from_command(COMMAND), "campaign": "spring", "gift": "yes"})
     record = Reader(CATALOG, registry).read(PAYMENT_INITIATION, _confluent(schema_id, encoded))
-    assert to_command(record) == COMMAND
+    assert to_command(record, kind=PAYMENT_INITIATION) == COMMAND
     assert "campaign" not in record
     encoded = _encoded(newer, {**from_command(COMMAND), "mode": "INSTALMENTS"})
     record = Reader(CATALOG, registry).read(PAYMENT_INITIATION, _confluent(schema_id, encoded))
@@ -103,7 +106,7 @@ def test_strange_logical_types_are_read_as_their_base(
     micros = (COMMAND.issued_at - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1_000_000
     encoded = _encoded(theirs, {**from_command(COMMAND), "issued_at": round(micros)}, plain=True)
     record = Reader(CATALOG, registry).read(PAYMENT_INITIATION, _confluent(schema_id, encoded))
-    assert to_command(record) == COMMAND
+    assert to_command(record, kind=PAYMENT_INITIATION) == COMMAND
 
 
 def test_an_unknown_id_is_unreadable_and_asked_once(
@@ -164,7 +167,12 @@ def test_a_bad_day_is_unavailable_and_passes(
     with pytest.raises(Unavailable, match="schema registry"):
         reader.read(PAYMENT_INITIATION, _confluent(schema_id, encoded))
     double.answer = None
-    assert to_command(reader.read(PAYMENT_INITIATION, _confluent(schema_id, encoded))) == COMMAND
+    assert (
+        to_command(
+            reader.read(PAYMENT_INITIATION, _confluent(schema_id, encoded)), kind=PAYMENT_INITIATION
+        )
+        == COMMAND
+    )
 
 
 def test_nobody_there_is_unavailable() -> None:
@@ -238,6 +246,16 @@ def test_an_incompatible_schema_is_refused_at_start(registry: Registry) -> None:
         registry.register(name, json.dumps(worse))
     with pytest.raises(SchemaRefused, match="not valid JSON"):
         registry.register(name, "{")
+
+
+@pytest.mark.parametrize("kind", CATALOG.kinds)
+def test_a_registry_takes_every_version(
+    double: SchemaRegistryDouble, registry: Registry, kind: str
+) -> None:
+    """A registry that holds FULL_TRANSITIVE takes each version after the ones before it: an upgrade is not refused."""
+    for schema in CATALOG.versions(kind):
+        registry.register(subject(kind), schema.text)
+    assert len(CATALOG.versions(kind)) == len(double.subjects[subject(kind)])
 
 
 def test_a_subject_with_strange_signs_stays_one_path_segment(

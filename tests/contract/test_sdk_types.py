@@ -14,19 +14,30 @@ import pytest
 from lxml import etree
 from pyxb.binding.basis import _TypeBinding_mixin
 
-from handlers.domain.commands import StoredProfile
+from handlers.domain.commands import Address
+from handlers.domain.means import (
+    CardholderAuthentication,
+    Credential,
+    MerchantReason,
+    NetworkToken,
+    StoredCredential,
+    StoredProfile,
+)
+from handlers.domain.secret import Secret
+from handlers.domain.verdicts import BANK, Method
 from handlers.gateway.authorizenet import contract
 from handlers.gateway.authorizenet.contract_table import ALLOWED, ELEMENTS
-from handlers.gateway.authorizenet.details import STATUSES
-from handlers.gateway.authorizenet.requests import (
-    Members,
-    charge_request,
+from handlers.gateway.authorizenet.elements import Members, encode
+from handlers.gateway.authorizenet.questions import (
+    batch_request,
+    batches_request,
     details_request,
-    encode,
     probe_request,
     unsettled_request,
 )
-from tests.contract.gateway_fixtures import ACCOUNT, CHARGE
+from handlers.gateway.authorizenet.requests import transaction_request
+from handlers.gateway.authorizenet.standings import CHARGES, REFUNDS
+from tests.contract.gateway_fixtures import ACCOUNT, CAPTURE, CHARGE, QUESTION, REFUND, VOID
 
 NAMESPACE = "AnetApi/xml/v1/schema/AnetApiSchema.xsd"
 
@@ -98,17 +109,33 @@ def _typed(binding: Any) -> None:
             _typed(content.value)
 
 
-@pytest.mark.parametrize(
-    "request_members",
-    [
-        charge_request(CHARGE, ACCOUNT),
-        charge_request(replace(CHARGE, means=StoredProfile("1", "2")), ACCOUNT),
-        details_request("60123456789", ACCOUNT),
-        unsettled_request(1, ACCOUNT),
-        probe_request(ACCOUNT),
-    ],
-    ids=["charge", "profile", "details", "unsettled", "probe"],
+FULL = replace(
+    CHARGE,
+    means=NetworkToken(Secret("4111110000001111"), "2031-12", Secret("AgAAAA="), "400100"),
+    shipping=Address(first_name="Ada", city="London", zip="1", country="GB"),
+    tax_minor=12,
+    stored_credential=StoredCredential(Credential.BY_MERCHANT, "NTI1", 500, MerchantReason.NO_SHOW),
+    cardholder_authentication=CardholderAuthentication("05", Secret("Q0FWVg==")),
 )
+REQUESTS = {
+    "charge": transaction_request(CHARGE, ACCOUNT),
+    "everything": transaction_request(FULL, ACCOUNT),
+    "profile": transaction_request(
+        replace(CHARGE, means=StoredProfile("1", "2", Secret("123"))), ACCOUNT
+    ),
+    "capture": transaction_request(CAPTURE, ACCOUNT),
+    "void": transaction_request(VOID, ACCOUNT),
+    "refund": transaction_request(REFUND, ACCOUNT),
+    "bank": transaction_request(replace(REFUND, method=Method("", BANK, "6789")), ACCOUNT),
+    "details": details_request("60123456789", ACCOUNT),
+    "unsettled": unsettled_request(1, ACCOUNT),
+    "batches": batches_request(QUESTION.since, QUESTION.since, account=ACCOUNT),
+    "batch": batch_request("9", 1, account=ACCOUNT),
+    "probe": probe_request(ACCOUNT),
+}
+
+
+@pytest.mark.parametrize("request_members", REQUESTS.values(), ids=list(REQUESTS))
 def test_every_request_parses_as_its_type(request_members: Members) -> None:
     """Written as XML in the same order, each request is valid to the SDK's types, every element in its place."""
     from authorizenet import apicontractsv1 as sdk
@@ -130,5 +157,6 @@ def test_an_element_that_no_type_knows_is_noticed() -> None:
 
 
 def test_the_statuses_that_we_read_exist() -> None:
-    """Every status in the details table is one that the contract knows."""
-    assert set(STATUSES) <= set(ALLOWED["transactionStatusEnum"])
+    """The statuses in the tables of standings are those that the contract knows."""
+    assert set(ALLOWED["transactionStatusEnum"]) == set(CHARGES)
+    assert set(REFUNDS) <= set(CHARGES)

@@ -21,6 +21,7 @@ from db_client.sessions import (
     start_session,
 )
 from handlers.domain.errors import SessionOver
+from handlers.domain.payments import Snapshot
 from handlers.domain.recovery import Stage
 from handlers.domain.states import PaymentState
 from handlers.ports import Lost, Moved, Operation, Queued, Wait
@@ -211,7 +212,7 @@ def test_a_living_session_is_not_ended(stage: JournalStage) -> None:
 def answered(desk: Desk, of: Operation) -> Operation:
     """Declined, not yet told."""
     known = replace(of.payment, state=PaymentState.DECLINED, version=of.payment.version + 1)
-    [moved] = desk.write(Answer(of, known, {}))
+    [moved] = desk.write(Answer(of, Snapshot(known), {}))
     assert isinstance(moved, Moved)
     return moved.operation
 
@@ -307,7 +308,7 @@ def test_a_takeover_raises_tokens_and_wakes_everything(stage: JournalStage) -> N
         assert [] == heir.reader.whole([final.operation_id]).operations
         with pytest.raises(SessionOver):
             answered(dying, moved.operation)
-        [late] = heir.write(Answer(moved.operation, moved.operation.payment, {"said": "late"}))
+        [late] = heir.write(Answer(moved.operation, moved.operation.snapshot, {"said": "late"}))
         assert Lost() == late
 
 

@@ -308,7 +308,7 @@ def test_pages_are_counted_from_one(gateway: SimulatedGateway) -> None:
 
 def test_a_new_row_shows_up_late_when_told_so(gateway: SimulatedGateway) -> None:
     """The list's lag hides young rows, though the ledger and the details know them."""
-    gateway.control("PUT", "/settings", body={"list_lag_s": 30})
+    gateway.control("PUT", "/settings", body={"list_lag_s": 30, "cut_off": "none"})
     charged = gateway.charge()
     assert 0 == gateway.unsettled()["totalNumInResultSet"]
     assert "transaction" in gateway.call("getTransactionDetailsRequest", transId=charged["transId"])
@@ -361,6 +361,31 @@ def test_a_held_charge_waits_for_a_person(
     gateway.control("POST", f"/held/{answer['transId']}", body={"action": action})
     assert (after, action == "approve") == _pick(gateway.ledger("H-1")[0], "status", "approved")
     assert 0 == gateway.unsettled(status="pendingApproval")["totalNumInResultSet"]
+
+
+def test_a_network_token_is_a_means(gateway: SimulatedGateway) -> None:
+    """A card number that is marked as a token and has its cryptogram passes; without one it is a raw card."""
+    card = {"cardNumber": "5424000000000015", "expirationDate": "2030-12", "isPaymentToken": True}
+    taken = gateway.charge(payment={"creditCard": {**card, "cryptogram": "EjRWeJCrze8="}})
+    assert ("1", "MasterCard", "XXXX0015") == _pick(
+        taken, "responseCode", "accountType", "accountNumber"
+    )
+    assert "66" == _reason(gateway.charge(payment={"creditCard": card}))
+    broken = {"creditCard": {**card, "cryptogram": "invalid"}}
+    assert "156" == _reason(gateway.charge(payment=broken))
+    assert 1 == gateway.control("GET", "/ledger")["total"]
+
+
+def test_a_verification_of_nothing_is_a_setting(gateway: SimulatedGateway) -> None:
+    """An authorisation of 0.00 is approved, a charge of it is not, and an account may refuse both."""
+    zero: dict[str, Any] = {"amount": "0.00", "transactionType": "authOnlyTransaction"}
+    answer = gateway.charge(zero, order={"invoiceNumber": "Z-1"})
+    assert "1" == answer["responseCode"]
+    assert ("authorizedPendingCapture", 0) == _pick(
+        gateway.ledger("Z-1")[0], "status", "approvedMinor"
+    )
+    gateway.control("PUT", "/settings", body={"zero_auth": False})
+    assert "289" == _reason(gateway.charge(zero))
 
 
 def _reason(answer: dict[str, Any]) -> str:

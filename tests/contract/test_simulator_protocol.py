@@ -180,7 +180,7 @@ def test_the_reference_is_echoed_and_bounded(gateway: SimulatedGateway) -> None:
 def test_an_unknown_method_and_an_unserved_one_differ(gateway: SimulatedGateway) -> None:
     """A name that the vendor does not have is E00004; one that is not simulated says so."""
     assert "E00004" == gateway.refusal("payMeRequest")[0]
-    code, text = gateway.refusal("getSettledBatchListRequest")
+    code, text = gateway.refusal("getBatchStatisticsRequest")
     assert "E00011" == code
     assert "does not serve" in text
 

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from handlers.domain.intents import Intent
-from handlers.domain.payments import Payment
+from handlers.domain.commands import Command, Kind
+from handlers.domain.intents import Charge, Intent, Void
+from handlers.domain.payments import Snapshot, renumbered
 from handlers.domain.recovery import Stage
 from handlers.domain.verdicts import Evidence
-from handlers.ports import Lost, Message, Moved, Operation, Queued, Wait
+from handlers.ports import Lost, Message, Moved, Operation, Queued, Taken, Wait
 from tests.doubles.clock import ClockDouble
 from tests.doubles.power import Power
 
@@ -32,7 +33,10 @@ class Row:
 
 @dataclass
 class JournalDouble:
-    """Implements `handlers.ports.Journal`. `held_back`: payments whose last event another session has to publish."""
+    """Implements `handlers.ports.Journal`. `held_back`: payments whose last event another session has to publish.
+
+    `claims`: who pays which order. It keeps no lines: whoever drives it decides which operation goes next.
+    """
 
     clock: ClockDouble
     power: Power = field(default_factory=Power)
@@ -40,6 +44,7 @@ class JournalDouble:
     outbox: list[Message] = field(default_factory=list)
     evidence: dict[str, list[Evidence]] = field(default_factory=dict)
     held_back: set[str] = field(default_factory=set)
+    claims: dict[str, str] = field(default_factory=dict)
 
     def admit(self, operation: Operation) -> Operation:
         """What intake wrote."""
@@ -53,11 +58,17 @@ class JournalDouble:
 
     def load(self, operation_id: str) -> Operation:
         """As the janitor reads it: with the time of now."""
-        of = self.rows[operation_id].operation
+        row = self.rows[operation_id]
+        of, used = row.operation, [n for n, state in row.attempts.items() if state != "unsent"]
         assert of.inquiry is not None
-        return replace(of, inquiry=replace(of.inquiry, now=self.clock.now()))
+        inquiry = replace(of.inquiry, now=self.clock.now())
+        tried = of.stage in {Stage.OPEN, Stage.ANSWERED, Stage.ASKING, Stage.CONCLUDED}
+        number = max(used, default=1) if tried else max(used, default=0) + 1
+        return replace(of, inquiry=inquiry, attempt=number)
 
-    async def open(self, operation: Operation, *, intent: Intent, frozen: Evidence) -> Moved | Lost:
+    async def open(
+        self, operation: Operation, *, intent: Intent, frozen: Evidence
+    ) -> Moved | Lost | Taken:
         """Write the intent; an attempt that is not `unsent` is never opened twice."""
         self.power.point("open")
         row = self._mine(operation)
@@ -65,16 +76,33 @@ class JournalDouble:
             return Lost()
         assert row.attempts.get(intent.attempt, "unsent") == "unsent"
         assert frozen
+        if isinstance(intent, Charge) and intent.claim:
+            holder = self.claims.setdefault(intent.claim, operation.payment.payment_id)
+            if holder != operation.payment.payment_id:
+                return Taken(holder)
         row.attempts[intent.attempt] = "open"
         row.due_at = None
         inquiry = operation.inquiry
         if inquiry is not None:
             until = self.clock.now() + timedelta(seconds=_DEADLINE_S)
-            inquiry = replace(inquiry, until=until)
-        return self._moved(row, "open", stage=Stage.OPEN, inquiry=inquiry)
+            inquiry = replace(
+                inquiry,
+                until=until,
+                asked=0,
+                complete_scans=0,
+                merchant_account=intent.merchant_account,
+                invoice_number=intent.invoice_number,
+            )
+        row.operation = _reserving(row.operation, intent)
+        return self._moved(row, "open", stage=Stage.OPEN, tried=intent.about, inquiry=inquiry)
 
     async def answer(
-        self, operation: Operation, *, payment: Payment, evidence: Evidence
+        self,
+        operation: Operation,
+        *,
+        told: Snapshot,
+        evidence: Evidence,
+        follow_up: Command | None = None,
     ) -> Moved | Lost:
         """Evidence whoever holds it, then the news."""
         self.power.point("answer")
@@ -82,11 +110,18 @@ class JournalDouble:
         row = self._mine(operation)
         if row is None:
             return Lost()
-        assert payment.version == row.operation.payment.version + 1
+        assert told.payment.version == row.operation.payment.version + 1
         row.due_at = None
         self._settle(row, "answered")
-        changes = {"payment": payment, "answered_at": self.clock.now()}
-        return self._moved(row, "answer", stage=Stage.ANSWERED, **changes)
+        return self._moved(
+            row,
+            "answer",
+            stage=Stage.ANSWERED,
+            payment=told.payment,
+            request=told.request,
+            follow_up=follow_up,
+            answered_at=self.clock.now(),
+        )
 
     async def outrun(self, operation: Operation, *, version: int) -> Moved | Lost:
         """The same news under a higher version."""
@@ -94,7 +129,7 @@ class JournalDouble:
         row = self._mine(operation)
         if row is None:
             return Lost()
-        payment = replace(operation.payment, version=version)
+        payment = renumbered(operation.payment, version=version)
         return self._moved(row, "outrun", payment=payment)
 
     async def wait(self, operation: Operation, *, wait: Wait) -> Moved | Lost:
@@ -107,18 +142,18 @@ class JournalDouble:
             return Lost()
         row.due_at = self.clock.now() + timedelta(seconds=wait.seconds)
         row.why = wait.why
-        if wait.unsent:
-            self._settle(row, "unsent")
+        if wait.unsent or wait.again or wait.told:
+            self._settle(row, "unsent" if wait.unsent else "answered")
         inquiry = operation.inquiry
         if inquiry is not None:
             asked, scans = inquiry.asked + wait.asked, inquiry.complete_scans + wait.complete_scan
-            if wait.trust:
+            if wait.trust or wait.again:
                 asked = scans = 0
             inquiry = replace(inquiry, asked=asked, complete_scans=scans)
         return self._moved(
             row,
             "wait",
-            stage=Stage.ADMITTED if wait.unsent else operation.stage,
+            stage=_parked(operation.stage, wait),
             suspect=operation.suspect and not wait.trust,
             inquiry=inquiry,
         )
@@ -142,7 +177,8 @@ class JournalDouble:
         row.why = wait.why
         if inquiry is not None:
             inquiry = replace(inquiry, asked=inquiry.asked + wait.asked)
-        return self._moved(row, "conclude", stage=Stage.ASKING, inquiry=inquiry)
+        stage = Stage.DEFERRED if wait.release else Stage.ASKING
+        return self._moved(row, "conclude", stage=stage, inquiry=inquiry)
 
     def _mine(self, operation: Operation) -> Row | None:
         row = self.rows[operation.operation_id]
@@ -162,3 +198,29 @@ class JournalDouble:
         for number, now in row.attempts.items():
             if now == "open":
                 row.attempts[number] = state
+
+
+def _parked(stage: Stage, wait: Wait) -> Stage:
+    if wait.unsent or wait.again:
+        return Stage.ADMITTED
+    if wait.told:
+        return Stage.ASKING
+    return Stage.DEFERRED if wait.release else stage
+
+
+def _reserving(of: Operation, intent: Intent) -> Operation:
+    """What an intent reserves of its payment, once."""
+    request = of.request
+    if isinstance(intent, Charge):
+        return replace(of, payment=replace(of.payment, marks=intent.marks))
+    if request is None or request.reserved_minor or request.kind not in {Kind.CAPTURE, Kind.REFUND}:
+        return of
+    known = of.payment
+    minor = intent.money.amount_minor
+    if isinstance(intent, Void):
+        minor = min(request.amount_minor, known.captured_minor)
+    if request.kind is Kind.CAPTURE:
+        known = replace(known, capturing_minor=known.capturing_minor + minor)
+    else:
+        known = replace(known, refunding_minor=known.refunding_minor + minor)
+    return replace(of, payment=known, request=replace(request, reserved_minor=minor))

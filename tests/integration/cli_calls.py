@@ -24,6 +24,11 @@ class Said:
         """Its standard output as JSON lines."""
         return [json.loads(line) for line in self.out.splitlines()]
 
+    @property
+    def document(self) -> Any:
+        """Its standard output as the one JSON document that it must be."""
+        return json.loads(self.out)
+
 
 @dataclass(slots=True)
 class Cli:

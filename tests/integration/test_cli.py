@@ -13,27 +13,11 @@ from typing import Any
 import pytest
 
 from tests.integration.cli_calls import ROOT, Cli, Said
-from worker.demo.stage import Stage, open_stage
+from worker.demo.stage import Stage
 
 TOKEN = "tok-HUSH-one-time-token"
 PASSWORD = "HUSH-password"
 NOWHERE = "127.0.0.1:1"
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """The servers, with journal and topics made, and a running worker."""
-    with open_stage(tmp_path_factory.mktemp("cli")) as opened:
-        opened.prepare()
-        opened.worker("cli-worker").start()
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def cli(stage: Stage) -> Cli:
-    """The command line on the stage."""
-    state = stage.folder / "cli-worker.state"
-    return Cli({**stage.worker_environment(), "WORKER_STATE_FILE": str(state)})
 
 
 def command(payment_id: str, **changed: Any) -> str:
@@ -72,22 +56,24 @@ def test_a_payment_by_flags_is_decided_and_seen_everywhere(cli: Cli, tmp_path: P
     assert {"payment_status", "order_events", "notification_events"} == {
         it["topic"] for it in seen.objects
     }
-    shown = cli("payments", "show", "flags-1")
+    stands = cli("payments", "show", "flags-1")
+    assert (0, True) == (stands.code, "captured (success), version 1" in stands.out)
+    shown = cli("payments", "history", "flags-1")
     assert 0 == shown.code
     for part in (
         "captured (success), version 1",
         "sale of 12.34 USD",
-        "attempt 1 as invoice",
+        "attempt 1 (charge) as invoice",
         "concluded",
     ):
         assert part in shown.out
-    whole = cli("payments", "show", "flags-1", "--json").objects[0]
+    whole = cli("payments", "history", "flags-1", "--json").document
     [work] = whole["operations"]
     assert "payment_initiation" == work["topic"]
     assert "answered" == work["attempts"][0]["state"]
     assert {it["event_id"] for it in seen.objects} == {it["event_id"] for it in whole["events"]}
-    listed = cli("payments", "list", "--state", "captured", "--json").objects
-    assert "flags-1" in {row["payment_id"] for row in listed}
+    listed = cli("payments", "list", "--state", "captured", "--user", "u-1", "--json").document
+    assert "flags-1" in {row["payment_id"] for row in listed["payments"]}
 
 
 def test_payments_by_json_lines(cli: Cli) -> None:
@@ -129,7 +115,7 @@ def test_a_dead_letter_is_shown_with_its_reason(cli: Cli) -> None:
         "--count", "1", "--for", "30",
     )  # fmt: skip
     assert 0 == seen.code, seen.err
-    assert "conflict: this payment id was used before" in seen.out
+    assert "conflict: this id was used before" in seen.out
     assert "use a new id" in seen.out
 
 
@@ -137,15 +123,21 @@ def test_a_ready_world_passes_every_check(cli: Cli) -> None:
     """`check`, `topics`, `migrate` and `health` all say yes, and `check --json` is one object."""
     checked = cli("check", "--json")
     assert 0 == checked.code, checked.out + checked.err
-    assert checked.objects[0]["ok"]
-    checks = checked.objects[0]["checks"]
+    assert checked.document["ok"]
+    checks = checked.document["checks"]
     assert {"ok", "warning"} == {it["state"] for it in checks}
     # One broker, and a journal without a standby: good for a look, and said so.
     warned = {it["what"].split()[0] for it in checks if it["state"] == "warning"}
     assert {"topic", "journal"} == warned
-    assert 0 == cli("topics").code
-    assert "at 0001 already" in cli("migrate").out
-    assert 0 == cli("health", "--ready").code
+    topics = cli("topics", "--json").document
+    assert (True, {"ok"}) == (topics["ok"], {it["state"] for it in topics["topics"]})
+    migrated = cli("migrate", "--json").document
+    assert (False, migrated["before"]) == (migrated["changed"], migrated["now"])
+    assert cli("health", "--ready", "--json").document == {
+        "ok": True,
+        "asked": "readiness",
+        "why": None,
+    }
 
 
 WRONG_TURNS: list[tuple[list[str], dict[str, str], int, str]] = [
@@ -195,9 +187,7 @@ def test_check_finds_all_that_is_wrong(cli: Cli) -> None:
         journal_keys_file="no-such-file",
     )  # fmt: skip
     assert 1 == ended.code, ended.err
-    failed = {
-        it["what"]: it["text"] for it in ended.objects[0]["checks"] if it["state"] == "FAILED"
-    }
+    failed = {it["what"]: it["text"] for it in ended.document["checks"] if it["state"] == "FAILED"}
     for what, says in {
         "db-service": "WORKER_DB_SERVICE_TOKEN",
         "gateway": "WORKER_GATEWAY_TRANSACTION_KEY",

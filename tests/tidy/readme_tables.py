@@ -1,12 +1,14 @@
-"""The README's tables, made from the code. `python -m tests.tidy.readme_tables --write` renews them."""
+"""The README's tables and diagrams, made from the code. `python -m tests.tidy.readme_tables --write` renews them."""
 
 import re
 import sys
 from pathlib import Path
 from typing import Final
 
-from handlers.domain.outcomes import TELLS
-from handlers.domain.states import SEEN
+from handlers.domain.commands import Kind
+from handlers.domain.outcomes import REQUEST_TELLS, TELLS
+from handlers.domain.states import SEEN, SEEN_REQUEST
+from tests.tidy.readme_diagrams import payment_diagram, request_diagram
 from worker.config import Settings
 from worker.dead_letters import ADVICE
 from worker.telemetry import Metrics
@@ -16,13 +18,30 @@ _TABLE: Final = re.compile(r"<!-- table: ([\w ]+) -->\n.*?<!-- end -->", re.DOTA
 _MEANING: Final = {
     "requested": "admitted, not answered yet",
     "authorized": "reserved on the card, not captured",
-    "captured": "the card was charged",
+    "captured": "the card, or the account, was charged",
+    "settled": "the charge went through the gateway's nightly batch",
+    "verified": "the means of payment is good; nothing was to be taken",
     "declined": "the bank, a filter or the gateway said no",
     "refused": "we said no before the gateway: nothing was sent",
     "failed": "nothing was taken: absent from complete scans",
     "held": "the gateway holds it for review",
     "unknown": "the gateway did not answer; it is being asked",
+    "voided": "undone before it settled: no money moves",
+    "expired": "the authorisation ended and was never captured",
+    "partially_refunded": "a part of it went back to the customer",
+    "refunded": "all of it went back to the customer",
+    "returned": "the bank transfer came back",
+    "charged_back": "the customer's bank took the money back",
     "conflicted": "the gateway's evidence contradicts what was asked or told: a person decides",
+}
+_REQUEST_MEANING: Final = {
+    "requested": "admitted, not answered yet",
+    "deferred": "not yet: it goes on by itself at a time that is told",
+    "unknown": "sent, and the gateway did not answer; it is being asked",
+    "processed": "done, or it was so already",
+    "failed": "we, or the gateway, said no; the reason says what to do",
+    "continued": "another command of the worker's own goes on with it",
+    "conflicted": "the gateway did something else than was asked: a person decides",
 }
 
 
@@ -38,6 +57,20 @@ def states() -> str:
             f"{f'`{order.name}`' if order else '-'} | {f'`{template.name}`' if template else '-'}"
         )
         rows.append(f"| `{state.value}` | `{status.name}` | {_MEANING[state.value]} | {told} |")
+    return "\n".join(rows)
+
+
+def requests() -> str:
+    """What each state of a request means, and what is told."""
+    rows = [
+        "| `state` | `refund_status` | means | `notification_events` of a refund |",
+        "|---|---|---|---|",
+    ]
+    for state, status in SEEN_REQUEST.items():
+        template = REQUEST_TELLS.get((Kind.REFUND, state))
+        told = f"`{template.name}`" if template else "-"
+        meaning = _REQUEST_MEANING[state.value]
+        rows.append(f"| `{state.value}` | `{status.name}` | {meaning} | {told} |")
     return "\n".join(rows)
 
 
@@ -91,6 +124,9 @@ def _default(value: object) -> str:
 
 _MAKERS: Final = {
     "states": states,
+    "requests": requests,
+    "payment diagram": payment_diagram,
+    "request diagram": request_diagram,
     "dead letters": dead_letters,
     "metrics": metrics,
     "settings": settings,

@@ -12,11 +12,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from db_client.service import DbService, DbServiceSettings
+from handlers.domain.commands import Kind
 from handlers.domain.errors import Unavailable
 from handlers.domain.money import Money
-from handlers.domain.payments import Payment
+from handlers.domain.payments import Payment, Snapshot
+from handlers.domain.payments import Request as RefundRequest
 from handlers.domain.secret import Secret
-from handlers.domain.states import PaymentState
+from handlers.domain.states import PaymentState, RequestState
 from handlers.ports import Records
 from tests.waiting import turns
 
@@ -36,9 +38,9 @@ class Request:
 
     @property
     def items(self) -> list[tuple[str, int]]:
-        """Payment id and version of each outcome."""
-        outcomes = self.body["outcomes"]
-        return [(it["body"]["payment_id"], it["body"]["version"]) for it in outcomes]
+        """Payment or refund id and version of each outcome."""
+        bodies = [it["body"] for it in self.body["outcomes"]]
+        return [(it.get("refund_id", it["payment_id"]), it["version"]) for it in bodies]
 
     async def say(self, status: int, content: Any = None, *, headers: str = "") -> None:
         """Answer; bytes go out as they are, anything else as JSON."""
@@ -181,11 +183,22 @@ def captured(payment_id: str, **changes: Any) -> Payment:
     return Payment(payment_id=payment_id, **{**base, **changes})
 
 
-async def tell(records: Records, payment: Payment) -> str:
+def refunding(refund_id: str, **changes: Any) -> RefundRequest:
+    """A refund of 5.00 that is waiting."""
+    base: dict[str, Any] = {
+        "kind": Kind.REFUND,
+        "request_id": refund_id,
+        "amount_minor": 500,
+        "state": RequestState.DEFERRED,
+    }
+    return RefundRequest(**{**base, **changes})
+
+
+async def tell(records: Records, payment: Payment, *, request: RefundRequest | None = None) -> str:
     """Record it; "" where it is recorded, else why not. Any other error than Unavailable is a test's failure."""
     why = ""
     try:
-        ahead = await records.record(payment, occurred_at=AT)
+        ahead = await records.record(Snapshot(payment, request), occurred_at=AT)
         why = repr(ahead) if ahead else ""
     except Unavailable as unavailable:
         why = str(unavailable).removeprefix("db-service is unavailable: ")

@@ -7,14 +7,16 @@ import pytest
 from avro.catalog import PAYMENT_INITIATION, PAYMENT_STATUS, Catalog
 from avro.reader import Reader
 from avro.writer import Writer, single_object_headers
-from handlers.domain.commands import InitiatePayment, Mode, OpaqueData
+from handlers.domain.commands import InitiatePayment, Kind, Mode, RefundPayment
+from handlers.domain.means import OpaqueData
 from handlers.domain.money import Money
 from handlers.domain.outcomes import StatusEvent
-from handlers.domain.payments import Payment
+from handlers.domain.payments import Payment, Request
 from handlers.domain.secret import Secret
+from handlers.domain.states import PaymentState, RequestState
 from worker.commands.sightings import Sighting, Sightings
 from worker.kafka_admin import Seen
-from worker.routes import INITIATION, STATUS, Topics, dead_letter_topic
+from worker.routes import INITIATION, REFUND, STATUS, Topics, dead_letter_topic
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -56,6 +58,27 @@ def test_a_status_is_decoded(catalog: Catalog, writer: Writer) -> None:
     assert "p-1" == sighting.payment_id
     assert "2026-01-02 03:04:05.000Z  payment_status" in sighting.line()
     assert "pending requested v0  12.34 USD" in sighting.line()
+
+
+def test_a_status_names_the_request_that_caused_it(catalog: Catalog, writer: Writer) -> None:
+    """A refund that waits is told with its state, its amount and when it goes on."""
+    payment = Payment("p-1", "o-1", "u-1", Money(1234, "USD"), state=PaymentState.CAPTURED)
+    request = Request(Kind.REFUND, "r-1", 500, state=RequestState.DEFERRED, due_at=AT)
+    event = StatusEvent(payment, request)
+    value = writer.encode(event, event_id="e", occurred_at=AT, topic=STATUS)
+    line = look(catalog, STATUS, value=value).line()
+    assert "refund r-1: initiated (deferred) 5.00 USD, due 2026-01-02 03:04:05.000Z" in line
+
+
+def test_a_request_is_read_like_a_payment(catalog: Catalog) -> None:
+    """A command of any topic has its line: what is asked, of which payment, and why."""
+    refund = RefundPayment("p-1", AT, refund_id="r-1", money=Money(500, "USD"), reason="too small")
+    kinds = {REFUND: REFUND}
+    value = Writer(catalog, single_object_headers(catalog, kinds)).encode_command(
+        refund, topic=REFUND
+    )
+    line = look(catalog, REFUND, value=value).line()
+    assert "refund r-1 of 5.00 USD about payment p-1 because: too small" in line
 
 
 def test_a_command_shows_no_token(catalog: Catalog, writer: Writer) -> None:

@@ -9,20 +9,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.domain.commands import (
-    WALLET_DESCRIPTORS,
     Address,
+    CapturePayment,
     InitiatePayment,
+    Kind,
     Line,
     Mode,
-    OpaqueData,
-    StoredProfile,
+    RefundPayment,
+    Request,
+    Ruling,
+    VerifyPayment,
+    VoidPayment,
+    amount_of,
 )
 from handlers.domain.errors import InvalidValueError
+from handlers.domain.means import WALLET_DESCRIPTORS, OpaqueData, StoredProfile
 from handlers.domain.money import Money
 from handlers.domain.secret import Secret
 
 ACCEPT_JS = "COMMON.ACCEPT.INAPP.PAYMENT"
 MEANS = OpaqueData(ACCEPT_JS, Secret("tok-1"))
+WHEN = datetime(2026, 11, 20, 12, tzinfo=UTC)
 COMMAND = InitiatePayment(
     payment_id="pay-1",
     order_id="order-1",
@@ -30,8 +37,17 @@ COMMAND = InitiatePayment(
     money=Money(1999, "USD"),
     mode=Mode.SALE,
     means=MEANS,
-    issued_at=datetime(2026, 11, 20, 12, tzinfo=UTC),
+    issued_at=WHEN,
 )
+RULING = Ruling(
+    happened=True, by="ann", why="seen", transaction_id="77", about="refund:re-1", version=3
+)
+REQUESTS: dict[Kind, Request] = {
+    Kind.CAPTURE: CapturePayment("pay-1", WHEN, capture_id="it-1"),
+    Kind.VOID: VoidPayment("pay-1", WHEN, void_id="it-1"),
+    Kind.REFUND: RefundPayment("pay-1", WHEN, refund_id="it-1", money=Money(5, "USD")),
+    Kind.VERIFICATION: VerifyPayment("pay-1", WHEN, verification_id="it-1", ruling=RULING),
+}
 
 
 @pytest.mark.parametrize("field", ["payment_id", "order_id", "user_id"])
@@ -66,8 +82,7 @@ def test_usual_ids_are_taken(value: str) -> None:
 @pytest.mark.parametrize("at", [0, 1])
 def test_a_profile_is_digits(value: str, at: int) -> None:
     """Ids of the gateway are 1 to 20 digits of ASCII."""
-    ids = ["1", "1"]
-    ids[at] = value
+    ids = ("1", value) if at else (value, "1")
     with pytest.raises(InvalidValueError, match=r"^means\.\w+_profile_id: "):
         StoredProfile(*ids)
 
@@ -109,10 +124,12 @@ def test_nothing_cannot_be_charged(amount_minor: int) -> None:
 @pytest.mark.parametrize("field", [spec.name for spec in fields(Address)])
 @pytest.mark.parametrize("value", ["x" * 256, "a\nb", "a\x00", "\x1b[31m"])
 def test_an_address_is_short_printable_text(field: str, value: str) -> None:
-    """No part of an address is endless or carries control characters into logs and replies."""
+    """No part of an address is endless or carries control characters; the refusal names which address it is."""
     part: dict[str, str] = {field: value}
-    with pytest.raises(InvalidValueError, match=rf"^billing\.{field}: "):
-        Address(**part)
+    for role in ("billing", "shipping"):
+        change: dict[str, Any] = {role: Address(**part)}
+        with pytest.raises(InvalidValueError, match=rf"^{role}\.{field}: "):
+            replace(COMMAND, **change)
 
 
 @pytest.mark.parametrize("field", ["description", "customer_ip"])
@@ -169,13 +186,15 @@ def test_every_text_is_searched_for_card_numbers() -> None:
         description="m-4",
         customer_ip="m-5",
         billing=Address(**{spec.name: f"m-{spec.name}" for spec in fields(Address)}),
+        shipping=Address(**{spec.name: f"s-{spec.name}" for spec in fields(Address)}),
         lines=(Line(sku="m-6", name="m-7", quantity=1, unit_minor=1),),
     )
     found = dict([*marked.texts(), *marked.ids()])
     assert {f"m-{at}" for at in range(1, 8)} <= set(found.values())
-    assert {
-        f"billing.{spec.name}": f"m-{spec.name}" for spec in fields(Address)
-    }.items() <= found.items()
+    for role, mark in (("billing", "m"), ("shipping", "s")):
+        assert {
+            f"{role}.{spec.name}": f"{mark}-{spec.name}" for spec in fields(Address)
+        }.items() <= found.items()
 
 
 def test_the_token_is_in_no_text() -> None:
@@ -189,6 +208,130 @@ def test_a_command_is_frozen() -> None:
     field = "payment_id"
     with pytest.raises(FrozenInstanceError):
         setattr(COMMAND, field, "pay-2")
+
+
+@pytest.mark.parametrize("kind", REQUESTS)
+def test_a_request_is_work_of_its_own(kind: Kind) -> None:
+    """Its kind and its id make the operation's id, whatever payment it names; two kinds share no id."""
+    request = REQUESTS[kind]
+    assert (kind, "it-1", f"{kind}:it-1") == (
+        request.kind,
+        request.request_id,
+        request.operation_id,
+    )
+    assert request.operation_id == replace(request, payment_id="pay-2").operation_id
+    assert request.not_after is None
+    assert len(REQUESTS) == len({it.operation_id for it in REQUESTS.values()})
+
+
+@pytest.mark.parametrize("value", ["", "-a", "a b", "a" * 65, "a\n", "a#2"])
+@pytest.mark.parametrize("kind", REQUESTS)
+def test_a_request_names_itself_and_its_payment(kind: Kind, value: str) -> None:
+    """Both ids are plain, and the refusal names the field; `#` is the worker's own, for continuations."""
+    for name in ("payment_id", f"{kind}_id"):
+        change: dict[str, Any] = {name: value}
+        with pytest.raises(InvalidValueError, match=rf"^{name}: must be 1 to 64"):
+            replace(REQUESTS[kind], **change)
+
+
+@pytest.mark.parametrize("kind", REQUESTS)
+def test_a_request_says_who_asks_or_nothing(kind: Kind) -> None:
+    """An empty user is allowed, a strange one is not; its time carries a zone, its reason is a short text."""
+    request = REQUESTS[kind]
+    assert "" == request.user_id == replace(request, user_id="").user_id
+    changes: list[tuple[str, dict[str, Any]]] = [
+        ("user_id", {"user_id": "a b"}),
+        ("issued_at", {"issued_at": datetime(2026, 11, 20)}),  # noqa: DTZ001 - a time without its zone is the case
+        ("reason", {"reason": "x" * 256}),
+        ("reason", {"reason": "a\nb"}),
+    ]
+    for field, change in changes:
+        with pytest.raises(InvalidValueError, match=rf"^{field}: "):
+            replace(request, **change)
+
+
+@pytest.mark.parametrize("kind", REQUESTS)
+def test_every_text_of_a_request_is_searched_for_card_numbers(kind: Kind) -> None:
+    """Whatever somebody may type comes back from `texts()` or `ids()` under its field's name."""
+    request = replace(REQUESTS[kind], reason="m-reason", user_id="m-user")
+    found = dict([*request.texts(), *request.ids()])
+    typed = {"payment_id": "pay-1", f"{kind}_id": "it-1", "user_id": "m-user", "reason": "m-reason"}
+    if kind is Kind.VERIFICATION:
+        typed |= {"ruling.by": "ann", "ruling.why": "seen", "ruling.about": "refund:re-1"}
+    assert typed == found
+
+
+@pytest.mark.parametrize("amount_minor", [0, -1, 10**13 + 1])
+def test_a_capture_is_of_something(amount_minor: int) -> None:
+    """None is all of it; zero, less and more than any payment is refused."""
+    assert amount_of(REQUESTS[Kind.CAPTURE]) is None
+    with pytest.raises(InvalidValueError, match=r"^amount_minor: "):
+        CapturePayment("pay-1", WHEN, capture_id="it-1", amount_minor=amount_minor)
+
+
+def test_a_refund_is_of_something() -> None:
+    """A refund of nothing is refused."""
+    assert 5 == amount_of(REQUESTS[Kind.REFUND])
+    with pytest.raises(InvalidValueError, match=r"^amount_minor: must be at least 1"):
+        RefundPayment("pay-1", WHEN, refund_id="it-1", money=Money(0, "USD"))
+
+
+@pytest.mark.parametrize("continuation", range(1, 10))
+def test_a_refund_that_goes_on_is_work_of_its_own(continuation: int) -> None:
+    """Each continuation has its own operation, says which one it goes on with, and stays the same refund."""
+    first = RefundPayment("pay-1", WHEN, refund_id="it-1", money=Money(5, "USD"))
+    refund = replace(first, continuation=continuation)
+    assert "it-1" == refund.request_id
+    if continuation == 1:
+        assert ("refund:it-1", None) == (refund.operation_id, refund.goes_on)
+        return
+    assert f"refund:it-1#{continuation}" == refund.operation_id
+    assert replace(first, continuation=continuation - 1).operation_id == refund.goes_on
+
+
+@pytest.mark.parametrize("continuation", [0, -1, 10])
+def test_continuations_are_bounded(continuation: int) -> None:
+    """A refund that goes on for ever would be a loop through Kafka."""
+    with pytest.raises(InvalidValueError, match=r"^continuation: must be from 1 to 9"):
+        RefundPayment(
+            "pay-1", WHEN, refund_id="it-1", money=Money(5, "USD"), continuation=continuation
+        )
+
+
+@pytest.mark.parametrize(
+    ("field", "change"),
+    [
+        ("ruling.by", {"by": ""}),
+        ("ruling.by", {"by": "  "}),
+        ("ruling.why", {"why": " "}),
+        ("ruling.why", {"why": "x" * 256}),
+        ("ruling.transaction_id", {"transaction_id": "12a"}),
+        ("ruling.transaction_id", {"transaction_id": "1" * 21}),
+    ],
+)
+def test_a_ruling_names_who_and_why(field: str, change: dict[str, str]) -> None:
+    """A person's word is kept for ever, so it says whose it is and why; a transaction id is one of the gateway's."""
+    whole: dict[str, Any] = {"happened": True, "by": "ann", "why": "seen", **change}
+    with pytest.raises(InvalidValueError, match=rf"^{field}: "):
+        Ruling(**whole)
+
+
+@pytest.mark.parametrize(("amount_minor", "taken"), [(0, True), (1, True), (2, False)])
+def test_a_means_is_tested_with_nothing_or_one(amount_minor: int, *, taken: bool) -> None:
+    """To verify a means nothing is to be taken: zero, or one minor unit that is let go again."""
+    change: dict[str, Any] = {"mode": Mode.VERIFY, "money": Money(amount_minor, "USD")}
+    if taken:
+        assert Mode.VERIFY is replace(COMMAND, **change).mode
+        return
+    with pytest.raises(InvalidValueError, match=r"^amount_minor: must be 0 or 1"):
+        replace(COMMAND, **change)
+
+
+def test_half_an_address_is_never_mixed_with_another() -> None:
+    """The command's address counts as a whole, the other one only where the command has none."""
+    mine, other = Address(city="Berlin"), Address(first_name="Ann", city="Bonn")
+    assert mine == mine.over(other)
+    assert other == Address().over(other)
 
 
 @given(st.text(max_size=80))

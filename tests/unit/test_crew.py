@@ -9,6 +9,7 @@ from worker.crew import Crew
 from worker.telemetry import Metrics
 
 IN_FLIGHT = 4
+MOST_WAITING = 1000
 
 
 def crew_of(world: World, *, healthy: bool = True) -> Crew:
@@ -16,6 +17,7 @@ def crew_of(world: World, *, healthy: bool = True) -> Crew:
     return Crew(
         world.house,
         in_flight=IN_FLIGHT,
+        most_waiting=MOST_WAITING,
         healthy=lambda: healthy,
         metrics=Metrics(),
         on_over=lambda _over: None,
@@ -47,6 +49,19 @@ async def test_there_is_no_room_while_a_neighbour_is_down() -> None:
     assert [of.operation_id] == crew.occupied()
     await crew.drain(grace_s=1)
     assert [] == world.gateway.sent
+
+
+async def test_what_waits_is_capped_apart_from_what_runs() -> None:
+    """Thousands that wait in the journal crowd out what more is asked, and take no place from what runs."""
+    world = World()
+    crew = crew_of(world)
+    for waiting, crowded in ((MOST_WAITING - 1, False), (MOST_WAITING, True)):
+        crew.waiting = waiting
+        assert crowded == crew.crowded
+        assert 2 * IN_FLIGHT == crew.room()
+        assert crew.places() >= 3 * IN_FLIGHT
+    await crew.drain(grace_s=10)
+    assert 0 == crew.room(), "it is closed"
 
 
 async def test_what_cannot_be_loaded_is_set_aside_and_costs_no_place() -> None:

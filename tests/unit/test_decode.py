@@ -14,19 +14,37 @@ from avro.reader import Reader
 from avro.writer import Writer, single_object_headers
 from db_client.moves import Admission, DeadLetter, Source
 from db_client.sealing import Sealer
-from handlers.domain.commands import InitiatePayment, Mode, OpaqueData, StoredProfile
+from handlers.domain.commands import (
+    CapturePayment,
+    Command,
+    InitiatePayment,
+    Kind,
+    Mode,
+    RefundPayment,
+    Request,
+    Ruling,
+    VerifyPayment,
+    VoidPayment,
+)
+from handlers.domain.means import OpaqueData, StoredProfile
 from handlers.domain.money import Money
 from handlers.domain.secret import Secret
 from worker.dead_letters import Reason, Record
 from worker.decode import Decoder
+from worker.own_signature import SIGNATURE_HEADER, derive, sign
+from worker.routes import COMMANDS
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 TOPIC = "payment_initiation"
+REQUESTS = ("payment_capture_request", "payment_void_request", "refund_request")
+VERIFICATIONS = "payment_verification_request"
+KINDS = {topic: topic for topic in (TOPIC, *REQUESTS, VERIFICATIONS)}
+SIGNING_KEY = derive(b"an invoice key of the tests")
 TOKEN = "nonce-very-secret"
 CATALOG = Catalog()
-WRITER = Writer(CATALOG, single_object_headers(CATALOG, {TOPIC: TOPIC}))
+WRITER = Writer(CATALOG, single_object_headers(CATALOG, KINDS))
 SEALER = Sealer({"k": b"k" * 32})
-DECODER = Decoder(Reader(CATALOG), SEALER, {TOPIC: TOPIC}, max_age_s=3600)
+DECODER = Decoder(Reader(CATALOG), SEALER, KINDS, max_age_s=3600, signing_key=SIGNING_KEY)
 COMMAND = InitiatePayment(
     payment_id="pay-1",
     order_id="o-1",
@@ -192,3 +210,84 @@ def test_no_bytes_are_an_error(value: bytes, key: bytes) -> None:
     """Whatever lies in the topic becomes an admission or a dead letter."""
     found = DECODER.decode(record(value, key=key), now=NOW)
     assert isinstance(found, Admission | DeadLetter)
+
+
+REFUND = RefundPayment("pay-1", NOW, "u-1", refund_id="re-1", money=Money(5, "USD"))
+RULING = Ruling(happened=False, by="ann", why="asked the bank")
+REQUESTED: dict[str, Request] = {
+    "payment_capture_request": CapturePayment("pay-1", NOW, capture_id="cap-1", amount_minor=9),
+    "payment_void_request": VoidPayment("pay-1", NOW, "u-1", void_id="void-1"),
+    "refund_request": REFUND,
+    VERIFICATIONS: VerifyPayment("pay-1", NOW, verification_id="ver-1"),
+}
+INNER: dict[str, tuple[str, Command]] = {
+    "continuation": ("refund_request", replace(REFUND, continuation=2)),
+    "ruling": (VERIFICATIONS, VerifyPayment("pay-1", NOW, verification_id="v", ruling=RULING)),
+}
+
+
+def asked(topic: str, command: Command, **changes: object) -> Record:
+    """The record of a request on its topic."""
+    value = WRITER.encode_command(command, topic=topic)
+    return record(value, source=Source(topic, f"id-of-{topic}", 0, 1), **changes)
+
+
+def signed(of: Record, **changes: bytes) -> dict[str, bytes]:
+    """The header that says that this record is ours; `changes` are what is signed instead."""
+    parts = {"record_key": of.key, "value": of.value, **changes}
+    return {SIGNATURE_HEADER: sign(SIGNING_KEY, topic=of.source.topic, **parts)}
+
+
+@pytest.mark.parametrize("topic", REQUESTED)
+def test_each_command_topic_is_read(topic: str) -> None:
+    """Every verb of the design comes out as it went in, from its own topic."""
+    found = DECODER.decode(asked(topic, REQUESTED[topic]), now=NOW)
+    assert isinstance(found, Admission)
+    assert REQUESTED[topic] == found.command
+    assert found.command.kind in COMMANDS[topic]
+
+
+def test_the_test_of_a_means_comes_as_a_verification() -> None:
+    """One topic has two faces: a question about a payment, and the test of a means, which begins one."""
+    tested = replace(COMMAND, mode=Mode.VERIFY, money=Money(0, "USD"))
+    found = DECODER.decode(asked(VERIFICATIONS, tested), now=NOW)
+    assert isinstance(found, Admission)
+    assert (tested, Kind.INITIATION) == (found.command, found.command.kind)
+
+
+@pytest.mark.parametrize("since", [None, NOW], ids=["new", "suspect"])
+@pytest.mark.parametrize("field", INNER)
+def test_what_only_we_may_say_needs_our_signature(field: str, since: datetime | None) -> None:
+    """A ruling or a continuation of anybody else is a dead letter, and stays one after a loss of time."""
+    topic, command = INNER[field]
+    of = asked(topic, command, suspect_since=since)
+    ours = DECODER.decode(replace(of, headers=signed(of)), now=NOW)
+    assert isinstance(ours, Admission)
+    assert command == ours.command
+    wrong = [
+        {},
+        {SIGNATURE_HEADER: b""},
+        {SIGNATURE_HEADER: b"0" * 64},
+        signed(of, record_key=b"pay-2"),
+        signed(of, value=of.value + b"x"),
+        signed(replace(of, source=Source(TOPIC, "topic-id", 0, 1))),
+    ]
+    for headers_of_it in wrong:
+        letter = DECODER.decode(replace(of, headers=headers_of_it), now=NOW)
+        assert isinstance(letter, DeadLetter)
+        told = headers(letter)
+        assert (Reason.NOT_ALLOWED.value, field) == (told["dlq.reason"], told["dlq.field"])
+        assert "signed" in told["dlq.text"]
+
+
+@pytest.mark.parametrize("topic", REQUESTED)
+def test_a_card_number_in_a_reason_is_not_kept(topic: str) -> None:
+    """Requests have texts, too: one that holds a card number is a dead letter without its payload."""
+    command = replace(REQUESTED[topic], reason="card 4111 1111 1111 1111")
+    letter = DECODER.decode(asked(topic, command), now=NOW)
+    assert isinstance(letter, DeadLetter)
+    assert (Reason.CARD_NUMBER.value, "reason") == (
+        headers(letter)["dlq.reason"],
+        headers(letter)["dlq.field"],
+    )
+    assert "4111" not in repr(letter)

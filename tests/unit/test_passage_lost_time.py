@@ -11,6 +11,7 @@ from handlers.ports import Lost
 from tests.doubles.gateway import Reply
 from tests.doubles.values import APPROVED, MIDNIGHT, operation
 from tests.doubles.world import World
+from worker.routes import NOTIFICATIONS, ORDERS, STATUS
 
 
 def _world_after(before: World) -> World:
@@ -101,3 +102,16 @@ async def test_what_belongs_to_another_session_outruns_nothing() -> None:
     world.power.before["outrun"] = lambda: world.journal.take_over(of.operation_id)
     assert Lost() == await world.carry(of)
     assert 0 == world.statuses()
+
+
+async def test_news_that_outrun_are_told_to_everyone() -> None:
+    """Told as unknown under version 3 in the lost time; the approval under version 4 is the order's news, too."""
+    world = World()
+    of = world.journal.admit(operation())
+    told = replace(of.payment, state=PaymentState.UNKNOWN, version=3)
+    world.records.stored[of.payment.payment_id] = (told, MIDNIGHT)
+    world.gateway.replies.append(Reply(APPROVED))
+    await world.carry(of)
+    world.pass_due(of.operation_id)
+    assert Done() == await world.again(of.operation_id)
+    assert [STATUS, ORDERS, NOTIFICATIONS] == world.told()

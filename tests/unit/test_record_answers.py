@@ -12,8 +12,9 @@ import pytest
 import trustme
 
 from db_client.service import DbService
-from handlers.domain.errors import InvalidValueError
+from handlers.domain.errors import InvalidValueError, Unavailable
 from handlers.domain.secret import Secret
+from tests.doubles.values import operation
 from tests.unit.scripted_service import (
     SECRET_BODY,
     TOKEN,
@@ -21,6 +22,7 @@ from tests.unit.scripted_service import (
     accept,
     both,
     captured,
+    refunding,
     scripted,
     settings,
     tell,
@@ -70,7 +72,7 @@ async def test_a_bad_payment_stops_nobody_else() -> None:
     async with both(refuse_one, breaker_after=1) as (_, client):
         told = await tell_all(client, 3)
         assert ["", ""] == [told[0], told[2]]
-        assert "payment pay-1 (field reason_text)" in told[1]
+        assert "payment pay-1 version 1 (field reason_text)" in told[1]
         assert "not-for-texts" not in told[1]
         assert client.available
 
@@ -144,6 +146,87 @@ async def test_a_version_conflict_is_judged_by_what_is_there(
         assert client.available
 
 
+def stored_refund(**changes: Any) -> dict[str, Any]:
+    """What the service has of `refunding("ref-1")` of `captured("pay-1")`."""
+    return {
+        "refund_id": "ref-1",
+        "payment_id": "pay-1",
+        "amount_minor": 500,
+        "currency": "USD",
+        "refund_status": "initiated",
+        "state": "deferred",
+        "version": 1,
+        "reason_text": "told otherwise",
+    } | changes
+
+
+OURS: dict[str, Any] = {
+    "request": {"kind": "refund", "request_id": "ref-1", "state": "deferred", "new": 1}
+}
+
+
+@pytest.mark.parametrize(
+    ("payment", "refund", "why"),
+    [
+        (stored(**OURS), stored_refund(), ""),
+        (stored(**OURS, version=3), stored_refund(version=3), "Ahead(version=2)"),
+        (stored(), stored_refund(), "Ahead(version=1)"),
+        (stored(**OURS), stored_refund(version=2), "Ahead(version=1)"),
+        (stored(version=7), stored_refund(version=5), "Ahead(version=7)"),
+        (stored(version=7), stored_refund(amount_minor=1), "refund ref-1 version 1 is stored"),
+        (stored(user_id="usr-2"), stored_refund(currency="EUR"), "other user_id, request: compare"),
+        (stored(**OURS), {"leak": "not-for-texts"}, "refund ref-1 version 1 is stored"),
+    ],
+)
+async def test_a_refund_and_its_payment_are_judged_together(
+    payment: dict[str, Any], refund: dict[str, Any], why: str
+) -> None:
+    """A person's case comes first, then the higher of the two versions; recorded is only what both agree on."""
+
+    async def conflict(request: Request) -> None:
+        if request.method == "GET":
+            await request.say(200, payment if "payments" in request.path else refund)
+        else:
+            await request.say_each((409, "version_conflict"), (409, "older_version"))
+
+    async with both(conflict) as (service, client):
+        told = await tell(client, captured("pay-1"), request=refunding("ref-1"))
+        assert why in told
+        assert bool(why) == bool(told)
+        assert "not-for-texts" not in told
+        assert ["/payments/pay-1", "/refunds/ref-1"] == sorted(set(service.gets))
+        assert client.available
+
+
+async def test_only_the_part_that_conflicts_is_asked_for() -> None:
+    """The payment is stored already, its refund holds other news: that decides."""
+
+    async def conflict(request: Request) -> None:
+        if request.method == "GET":
+            await request.say(200, stored_refund(state="failed", refund_status="failed", version=4))
+        else:
+            await request.say_each((200, ""), (409, "older_version"))
+
+    async with both(conflict) as (service, client):
+        told = await tell(client, captured("pay-1"), request=refunding("ref-1"))
+        assert "Ahead(version=4)" == told
+        assert ["/refunds/ref-1"] == service.gets
+
+
+async def test_a_404_that_is_not_the_services_own_proves_no_absence() -> None:
+    """A suspect that looked unknown would be sent again: a proxy's 404 is a wrong address instead."""
+    answers = iter([(404, b"<html>"), (404, b'{"code":"not_found"}'), (200, stored())])
+
+    async def say(request: Request) -> None:
+        await request.say(*next(answers))
+
+    async with both(say, breaker_after=2) as (_, client):
+        with pytest.raises(Unavailable, match="check the address"):
+            await client.knows(operation())
+        assert not await client.knows(operation())
+        assert await client.knows(operation())
+
+
 async def test_a_slow_question_does_not_free_a_lane_that_is_not_its_own() -> None:
     """While one payment of a batch is still asked for, its neighbour's next versions go out one by one all the same."""
     flying: list[int] = []
@@ -210,8 +293,12 @@ async def test_certificates_are_verified(tmp_path: Path) -> None:
         {"url": "http://127.0.0.1/?x=1"},
         {"token": Secret("two\nlines-of-a-token")},
         {"token": Secret("")},
-        {"batch": 501},
+        {"batch": 251},
         {"connections": 0},
+        {"look_ups": 0},
+        {"order_cache_s": 61},
+        {"order_cache_s": -1},
+        {"order_cache_entries": 0},
         {"timeout_s": 0},
         {"give_up_s": 0.1},
     ],

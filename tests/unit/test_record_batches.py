@@ -10,6 +10,7 @@ import pytest
 
 from db_client.service import DbService
 from handlers.domain.errors import Unavailable
+from handlers.domain.payments import Snapshot
 from tests.unit.scripted_service import (
     AT,
     SECRET_BODY,
@@ -19,6 +20,7 @@ from tests.unit.scripted_service import (
     accept_slowly,
     both,
     captured,
+    refunding,
     scripted,
     settings,
     tell,
@@ -58,6 +60,17 @@ async def test_a_burst_shares_calls() -> None:
         assert 10 == max(map(len, service.posts))
         assert 10 == len(service.posts)
         assert 2 == service.most_under_way
+
+
+async def test_a_refund_goes_with_its_payment_in_one_call() -> None:
+    """Payments count for the size of a call, whether they bring a refund or not, and never part from it."""
+    async with both(accept_slowly, batch=5, connections=1) as (service, client):
+        told = [
+            tell(client, captured(f"pay-{n}"), request=refunding(f"ref-{n}")) for n in range(12)
+        ]
+        assert [""] * 12 == await asyncio.gather(*told)
+        assert [10, 10, 4] == list(map(len, service.posts))
+        assert [("pay-0", 1), ("ref-0", 1), ("pay-1", 1)] == service.posts[0][:3]
 
 
 async def test_what_arrives_meanwhile_goes_into_the_next_call() -> None:
@@ -295,7 +308,7 @@ async def test_closing_frees_everyone() -> None:
         assert ["its client was closed"] * 30 == await asyncio.gather(*told)
         assert not client.available
         with pytest.raises(Unavailable, match="closed"):
-            await client.record(captured("pay-1"), occurred_at=AT)
+            await client.record(Snapshot(captured("pay-1")), occurred_at=AT)
 
 
 async def test_each_try_is_observed() -> None:

@@ -43,12 +43,16 @@ def test_only_what_was_never_open_may_be_planned(stage: Stage, suspect: bool) ->
         (Step.TELL, Stage.ANSWERED, True),
         (Step.ASK, Stage.ASKING, False),
         (Step.ASK, Stage.ASKING, True),
+        (Step.REST, Stage.QUEUED, False),
+        (Step.REST, Stage.QUEUED, True),
+        (Step.REST, Stage.DEFERRED, False),
+        (Step.REST, Stage.DEFERRED, True),
         (Step.REST, Stage.CONCLUDED, False),
         (Step.REST, Stage.CONCLUDED, True),
     ],
 )
 def test_the_step_of_each_stage(step: Step, stage: Stage, suspect: bool) -> None:
-    """Every row as the design has it: what is found open is asked for, what is answered is told."""
+    """Every row as the design has it: what is open is asked for, what is answered told, what is in line left there."""
     assert step is STEPS[stage, suspect]
 
 

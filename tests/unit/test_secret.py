@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.pretty import pretty_repr
 from rich.traceback import Traceback
 
-from handlers.domain.commands import OpaqueData
+from handlers.domain.means import OpaqueData
 from handlers.domain.secret import Secret
 
 TEXT = "tok-7f3a9c"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from worker.commands.exits import AnswerIsNoError, epilog
+from worker.commands.exits import SaidNoError, epilog
 from worker.commands.terminal import as_json, clean, say, shade
 
 if TYPE_CHECKING:
@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 
 EPILOG: Final = epilog(
     "run_worker.py check",
-    "run_worker.py check --json    (for scripts: {ok, checks: [{what, state, text}]})",
+    "run_worker.py check --json",
+    json='{"ok", "checks": [{"what", "state": "ok" | "warning" | "FAILED", "text"}]}',
 )
 
 
 def check(
-    *, json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False
+    *, json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False
 ) -> None:
     """Check settings, secrets, schemas, journal, topics and credentials. Changes nothing.
 
@@ -34,7 +35,7 @@ def check(
     if json:
         say(as_json({"ok": not failed, "checks": [asdict(finding) for finding in found]}))
     if failed:
-        raise AnswerIsNoError(
+        raise SaidNoError(
             f"{failed} of {len(found)} checks failed: a worker would not run as it should"
         )
 

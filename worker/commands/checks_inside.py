@@ -10,7 +10,6 @@ from avro.writer import subject
 from db_client.sealing import read_keys
 from handlers.domain.errors import InvalidValueError, Unavailable
 from handlers.domain.secret import Secret
-from handlers.gateway.authorizenet.settings import Account
 from worker import wiring
 from worker.commands.exits import text_of
 from worker.commands.findings import Finding, failed, ok
@@ -53,18 +52,22 @@ def secrets(settings: Settings) -> Iterator[Finding]:
         wiring.records(settings)
         return "well formed"
 
-    def transaction_key(secret: Secret) -> str:
-        Account(Secret(settings.gateway_login), secret)
-        return "well formed, and so is WORKER_GATEWAY_LOGIN"
+    def gateway(_secret: Secret) -> str:
+        return f"well formed, for {', '.join(it.currency for it in wiring.accounts(settings).values())}"
 
     looks: dict[str, Callable[[Secret], str]] = {
         "journal_keys": keys,
         "invoice_key": invoice,
         "db_service_token": token,
-        "gateway_transaction_key": transaction_key,
+        _gateway_secret(settings): gateway,
     }
     for name, look in looks.items():
         yield _secret(settings, name, look=look)
+
+
+def _gateway_secret(settings: Settings) -> str:
+    several = settings.gateway_accounts or settings.gateway_accounts_file
+    return "gateway_accounts" if several else "gateway_transaction_key"
 
 
 def _secret(settings: Settings, name: str, *, look: Callable[[Secret], str]) -> Finding:

@@ -179,7 +179,7 @@ def _service(
 
 def _next_step(what: str, wrong: str) -> str:
     """Who answered is there: then it is the credentials, not the network."""
-    if what == "gateway" and _REPLY_CODE.match(wrong):
+    if what == "gateway" and _REPLY_CODE.search(wrong):
         return (
             "Are WORKER_GATEWAY_LOGIN and WORKER_GATEWAY_TRANSACTION_KEY right, and of this gateway"
             " (sandbox and production have their own)?"
@@ -208,7 +208,11 @@ async def _ask_gateway(settings: Settings) -> str:
         metrics=Metrics(),
     )
     try:
-        return await gateway.probe(wiring.account_name(settings))
+        for name, account in wiring.accounts(settings).items():
+            wrong = await gateway.probe(name)
+            if wrong:
+                return f"{account.currency}: {wrong}"
+        return ""
     finally:
         await gateway.aclose()
 

@@ -23,6 +23,14 @@ Exit codes:
   70   a fault of this program
   130  ended by Ctrl-C"""
 
+_JSON: Final = """\b
+With --json: one document on standard output, texts for people on standard error.
+  {shape}
+An error is a document, too:
+  {{"error": {{"kind": "no" | "wrong" | "unavailable" | "crashed", "about": what or null, "text", "exit_code"}}}}
+
+"""
+
 # Where a part checks its own settings it names them in its own words.
 _SETTINGS: Final = {
     "gateway.endpoint": "WORKER_GATEWAY_URL",
@@ -41,10 +49,15 @@ class AnswerIsNoError(WorkerError):
     """The command did its work, and what it was asked is not so. The text says what to do next."""
 
 
-def epilog(*examples: str) -> str:
-    """The end of a command's help: examples, and what its exit code means."""
+class SaidNoError(AnswerIsNoError):
+    """The same, where what the command printed says it already: with --json no second document follows."""
+
+
+def epilog(*examples: str, json: str = "") -> str:
+    """The end of a command's help: examples, the shape of its `json` document, and what its exit code means."""
     shown = "\n".join(f"  {example}" for example in examples)
-    return f"\b\nExamples:\n{shown}\n\n{_CODES}" if examples else _CODES
+    shapes = _JSON.format(shape="\n  ".join(json.splitlines())) if json else ""
+    return f"\b\nExamples:\n{shown}\n\n{shapes}{_CODES}" if examples else _CODES
 
 
 def text_of(invalid: InvalidValueError) -> str:
@@ -61,3 +74,23 @@ def code_of(error: WorkerError) -> int:
             return UNAVAILABLE
         case _:
             return WRONG
+
+
+_KINDS: Final = {NO: "no", UNAVAILABLE: "unavailable", CRASHED: "crashed"}
+
+
+def error_document(text: str, *, code: int, about: str | None = None) -> dict[str, object]:
+    """What --json prints instead of an answer. `about`: the neighbour, the setting or the option."""
+    kind = _KINDS.get(code, "wrong")
+    return {"error": {"kind": kind, "about": about, "text": text, "exit_code": code}}
+
+
+def about_of(error: WorkerError) -> str | None:
+    """What `error` is about; None where its text says it all."""
+    match error:
+        case Unavailable(what=what):
+            return what
+        case InvalidValueError():
+            return _SETTINGS.get(error.field, error.field)
+        case _:
+            return None

@@ -4,12 +4,13 @@ from typing import Annotated, Final
 
 import typer
 
-from worker.commands.exits import AnswerIsNoError, epilog
-from worker.commands.terminal import say
+from worker.commands.exits import SaidNoError, epilog
+from worker.commands.terminal import as_json, say
 
 EPILOG: Final = epilog(
     "run_worker.py health            (liveness: restart it where this fails)",
     "run_worker.py health --ready    (readiness: in its group, its neighbours there)",
+    json='{"ok", "asked": "liveness" | "readiness", "why": what is wrong, or null}',
 )
 
 
@@ -18,6 +19,7 @@ def health(
     ready: Annotated[
         bool, typer.Option("--ready", help="Ask also for its partitions and its neighbours.")
     ] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Say whether the running worker is well.
 
@@ -27,6 +29,10 @@ def health(
     from worker.run_state import sick
 
     why = sick(read_settings().state_file, readiness=ready)
+    if json:
+        asked = "readiness" if ready else "liveness"
+        say(as_json({"ok": not why, "asked": asked, "why": why or None}))
     if why:
-        raise AnswerIsNoError(f"the worker is not {'ready' if ready else 'well'}: {why}")
-    say("The worker is ready." if ready else "The worker is well.")
+        raise SaidNoError(f"the worker is not {'ready' if ready else 'well'}: {why}")
+    if not json:
+        say("The worker is ready." if ready else "The worker is well.")

@@ -1,4 +1,4 @@
-"""The options of `publish`, one name each. What their values must be is `initiations.py`."""
+"""The options of `publish`, one name each. What their values must be is `initiations.py` and `publish_records.py`."""
 
 from typing import Annotated
 
@@ -9,9 +9,40 @@ from handlers.domain.commands import Mode
 PaymentId = Annotated[
     str | None, typer.Option(help="The payment's id; a fresh one where it is not given.")
 ]
+ThePayment = Annotated[
+    str | None, typer.Option("--payment-id", help="The payment that it is about.")
+]
+CaptureId = Annotated[
+    str | None, typer.Option(help="The capture's id; a fresh one where it is not given.")
+]
+VoidId = Annotated[
+    str | None, typer.Option(help="The void's id; a fresh one where it is not given.")
+]
+RefundId = Annotated[
+    str | None, typer.Option(help="The refund's id; a fresh one where it is not given.")
+]
+VerificationId = Annotated[
+    str | None, typer.Option(help="The question's id; a fresh one where it is not given.")
+]
+AskedBy = Annotated[
+    str | None, typer.Option("--user-id", help="Who asks; it must be the payment's customer.")
+]
+Reason = Annotated[str, typer.Option(help="Why, for people.")]
 OrderId = Annotated[str | None, typer.Option(help="The order that is paid.")]
 UserId = Annotated[str | None, typer.Option(help="The customer.")]
 Amount = Annotated[str | None, typer.Option(metavar="DECIMAL", help="Such as 12.34.")]
+PartAmount = Annotated[
+    str | None,
+    typer.Option("--amount", metavar="DECIMAL", help="Such as 12.34; all where it is not given."),
+]
+TestAmount = Annotated[
+    str | None,
+    typer.Option(
+        "--amount",
+        metavar="DECIMAL",
+        help="Nothing, or the currency's smallest unit, for the test.",
+    ),
+]
 Currency = Annotated[str, typer.Option(help="ISO 4217 code.")]
 AskedMode = Annotated[Mode, typer.Option(help="Charge at once, or only reserve.")]
 Token = Annotated[
@@ -54,7 +85,7 @@ JsonLines = Annotated[
     str | None,
     typer.Option(
         metavar="PATH",
-        help="Many at once: one JSON object a line, fields as in avro/avsc/payment_initiation.avsc;"
+        help="Many at once: one JSON object a line, fields as in avro/avsc/<topic>.avsc;"
         " - for standard input.",
     ),
 ]
@@ -67,7 +98,10 @@ WaitFor = Annotated[
         min=0.1,
         max=86_400,
         metavar="SECONDS",
-        help="Follow payment_status until each payment is decided, and print that; exit code 1 if"
+        help="Follow payment_status until each command is decided, and print that; exit code 1 if"
         " one is not in time.",
     ),
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="One JSON object a line for each command, and each status.")
 ]

@@ -88,7 +88,8 @@ class Sightings:
         return Sighting(seen, str(record.get("payment_id", "")), _EVENTS[kind](record), record)
 
     def _command(self, seen: Seen) -> Sighting:
-        command = to_command(self._reader.read(self._commands[seen.topic], seen.value))
+        kind = self._commands[seen.topic]
+        command = to_command(self._reader.read(kind, seen.value), kind=kind)
         if any(holds_card_number(text) for _, text in command.texts()):
             return _strange(seen, "it holds what looks like a card number, so it is not shown")
         shown = to_json(command)
@@ -124,7 +125,31 @@ def _status(record: Mapping[str, object]) -> str:
         parts.append(f"transaction {record['transaction_id']}")
     if record.get("reason_code"):
         parts.append(f"{record['reason_code']} {record.get('reason_text') or ''}".strip())
+    request = record.get("request")
+    if isinstance(request, Mapping):
+        parts.append(_request(request, record["currency"]))
     return "  ".join([parts[0], *(clean(part) for part in parts[1:])])
+
+
+def _request(request: Mapping[str, object], currency: object) -> str:
+    """The capture, void, refund or verification that the news came with."""
+    status = str(request["request_status"]).lower()
+    text = f"{request['kind']} {request['request_id']}: {status} ({request['state']})"
+    if request.get("amount_minor"):
+        text += f" {amount(request['amount_minor'], currency)}"
+    due = request.get("due_at")
+    if isinstance(due, datetime):
+        text += f", due {moment(due)}"
+    if request.get("reason_code"):
+        text += f", {request['reason_code']} {request.get('reason_text') or ''}".rstrip()
+    return text
+
+
+def _about(record: Mapping[str, object]) -> str:
+    """What an event says besides of the request that caused it."""
+    if not record.get("request_kind"):
+        return ""
+    return f"  by {record['request_kind']} {record['request_id']}"
 
 
 def _order(record: Mapping[str, object]) -> str:
@@ -132,13 +157,15 @@ def _order(record: Mapping[str, object]) -> str:
     lines = record.get("lines")
     count = len(lines) if isinstance(lines, list) else 0
     news = str(record["news"]).lower()
-    return clean(f"{news} by payment {record['payment_id']}  {money}  {count} lines")
+    return clean(
+        f"{news} by payment {record['payment_id']}  {money}  {count} lines{_about(record)}"
+    )
 
 
 def _notification(record: Mapping[str, object]) -> str:
     money = amount(record["amount_minor"], record["currency"])
     template = str(record["template"]).lower()
-    return clean(f"tell {template} of payment {record['payment_id']}  {money}")
+    return clean(f"tell {template} of payment {record['payment_id']}  {money}{_about(record)}")
 
 
 _EVENTS: Final = {

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from worker.commands.exits import AnswerIsNoError, epilog
-from worker.commands.terminal import columns, lines, say
+from worker.commands.exits import AnswerIsNoError, SaidNoError, epilog
+from worker.commands.terminal import as_json, columns, lines, say
 
 if TYPE_CHECKING:
     from worker.config import Settings
@@ -15,6 +15,10 @@ EPILOG: Final = epilog(
     "run_worker.py topics",
     "run_worker.py topics --create --partitions 12",
     "run_worker.py topics --create --replicas 1      (one broker, for trying out)",
+    json=(
+        '{"ok", "created": [names], "topics": [{"topic", "carries", "partitions", "replicas", "min_in_sync",\n'
+        '  "state": "ok" | "missing"}]}   (a number is null where it is not known)'
+    ),
 )
 _USUAL_REPLICAS: Final = 3
 
@@ -35,6 +39,7 @@ def topics(
             help="Copies of each new topic; 3, or as many as there are brokers where they are fewer.",
         ),
     ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """List the topics that a worker needs, and create the missing ones.
 
@@ -45,16 +50,24 @@ def topics(
 
     settings = read_settings()
     admin = open_admin(settings.kafka_properties())
+    created: list[str] = []
     if create:
-        _create(admin, settings, partitions=partitions, replicas=replicas)
-    missing = _show(admin, settings)
+        created = _create(admin, settings, partitions=partitions, replicas=replicas)
+    rows = _look(admin, settings)
+    missing = sum(row["state"] == "missing" for row in rows)
+    if json:
+        say(as_json({"ok": not missing, "created": created, "topics": rows}))
+    else:
+        _show(rows)
     if missing:
-        raise AnswerIsNoError(
+        raise SaidNoError(
             f"{missing} topics are missing. Create them with `run_worker.py topics --create`."
         )
 
 
-def _create(admin: "Admin", settings: "Settings", *, partitions: int, replicas: int | None) -> None:
+def _create(
+    admin: "Admin", settings: "Settings", *, partitions: int, replicas: int | None
+) -> list[str]:
     brokers = admin.brokers()
     if replicas is not None and replicas > brokers:
         raise AnswerIsNoError(
@@ -70,29 +83,36 @@ def _create(admin: "Admin", settings: "Settings", *, partitions: int, replicas: 
     )
     if not made:
         say("Nothing to create: all topics are there.", error=True)
-        return
+        return made
     say(
         f"Created with {copies} replicas, min.insync.replicas {in_sync}: {', '.join(made)}",
         error=True,
     )
+    return made
 
 
-def _show(admin: "Admin", settings: "Settings") -> int:
+def _look(admin: "Admin", settings: "Settings") -> list[dict[str, object]]:
+    """One row for each topic that is needed."""
     wanted = purposes(settings)
     found = admin.describe(wanted)
     in_sync = admin.min_in_sync(found)
-    rows = []
-    for name, purpose in wanted.items():
-        facts = found.get(name)
-        if facts is None:
-            rows.append([name, purpose, "-", "-", "-", "missing"])
-        else:
-            numbers = [str(facts.partitions), str(facts.replicas), str(in_sync.get(name, "?"))]
-            rows.append([name, purpose, *numbers, "ok"])
-    lines(
-        columns(rows, head=["topic", "carries", "partitions", "replicas", "min in sync", "state"])
-    )
-    return len(wanted) - len(found)
+    return [
+        {
+            "topic": name,
+            "carries": purpose,
+            "partitions": found[name].partitions if name in found else None,
+            "replicas": found[name].replicas if name in found else None,
+            "min_in_sync": in_sync.get(name),
+            "state": "ok" if name in found else "missing",
+        }
+        for name, purpose in wanted.items()
+    ]
+
+
+def _show(rows: list[dict[str, object]]) -> None:
+    head = ["topic", "carries", "partitions", "replicas", "min in sync", "state"]
+    cells = [["-" if it is None else str(it) for it in row.values()] for row in rows]
+    lines(columns(cells, head=head))
 
 
 def purposes(settings: "Settings") -> dict[str, str]:

@@ -17,6 +17,10 @@ EPILOG: Final = epilog(
     "run_worker.py watch --topic payment_status --from-beginning --payment pay-17",
     "run_worker.py watch --topic payment_initiation.dlq --from-beginning",
     "run_worker.py watch --json --count 1 --for 30     (for scripts)",
+    json=(
+        "As it follows, it prints one object a line:\n"
+        '  {"at", "topic", "partition", "offset", "key", "event_id", "payment_id", "record"}'
+    ),
 )
 _LOOK_S: Final = 0.2
 
@@ -41,7 +45,9 @@ def watch(
     seconds: Annotated[
         float | None, typer.Option("--for", min=0, metavar="SECONDS", help="Stop after so long.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON object a line, as they come.")
+    ] = False,
 ) -> None:
     """Follow payment_status and the other events, decoded, until Ctrl-C.
 

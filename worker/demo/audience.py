@@ -3,6 +3,7 @@
 A thread of its own. It never sees the worker's inside, only its topics; what it saw is read by the view.
 """
 
+import textwrap
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
@@ -13,12 +14,12 @@ from avro.reader import Reader
 from handlers.domain.errors import Unavailable
 from worker import wiring
 from worker.config import Settings
-from worker.demo import story
-from worker.demo.story import Story
+from worker.demo import beats, story
+from worker.demo.story import Cue, Story
 from worker.kafka_admin import Seen, Tail
 
 _RECENT: Final = 5
-_UNDECIDED: Final = frozenset({"held", "unknown"})
+_REPEATED: Final = ("repeated", "again")  # the beat that is no state
 _TEXT: Final = 100
 
 
@@ -39,11 +40,11 @@ class Audience:
         self._stop = threading.Event()
         self._event_ids: dict[str, set[bytes]] = {}
         self._thread = threading.Thread(target=self._follow, name="audience", daemon=True)
-        self.states: dict[str, str] = {}
+        self.states: dict[str, str] = {}  # of payments and requests, by their ids
         self.recent: deque[str] = deque(maxlen=_RECENT)
         self.letters: Counter[str] = Counter()
         self.repeats = 0
-        self.beats: set[str] = set()
+        self.beats: set[tuple[str, str]] = set()  # part, state
         self.failure = ""
 
     def start(self) -> None:
@@ -55,9 +56,11 @@ class Audience:
         self._stop.set()
         self._thread.join(timeout=10)
 
-    def told_as_final(self, payment_id: str) -> bool:
-        """Whether a final state of this payment was seen."""
-        return self.states.get(payment_id, "held") not in _UNDECIDED
+    def heard(self, cue: Cue) -> bool:
+        """Whether it was told to stand so, now or before."""
+        return (self._story.part_of(cue.subject), cue.state) in self.beats or (
+            self.states.get(cue.subject) == cue.state
+        )
 
     def told(self, *parts: str) -> bool:
         """Whether anything was told about the payments with these parts in the story."""
@@ -65,7 +68,8 @@ class Audience:
 
     def complete(self) -> bool:
         """Whether everything that the story needs was seen."""
-        return self._story.beats() <= self.beats and self.letters.total() >= story.LETTERS
+        needed = {*beats.BEATS, _REPEATED}
+        return needed <= self.beats and self.letters.total() >= story.LETTERS
 
     def _follow(self) -> None:
         try:
@@ -80,40 +84,72 @@ class Audience:
     def _see(self, seen: Seen) -> None:
         kind = self._kinds.get(seen.topic)
         if kind is None:
-            self._letter(seen.headers)
+            self._letter(seen.topic, seen.headers)
             return
         record: Mapping[str, Any] = self._reader.read(kind, seen.value)
         payment_id = record["payment_id"]
         if "repeat_of" in seen.headers:
             self._repeat(payment_id, seen.headers["ce_id"])
             return
+        if "answers" in seen.headers:
+            self._answered(seen.headers["answers"].decode(), record)
+            return
         self._event_ids.setdefault(payment_id, set()).add(seen.headers["ce_id"])
         self.recent.append(_line(kind, record))
         if kind == catalog.PAYMENT_STATUS:
-            self.states[payment_id] = record["state"]
-            self._tell(self._story.beat(payment_id, record["state"]))
+            self._stands(payment_id, record["state"], record=record)
+            request = record["request"]
+            if request is not None:
+                self._stands(request["request_id"], request["state"], record=record)
 
-    def _letter(self, headers: Mapping[str, bytes]) -> None:
+    def _answered(self, operation_ids: str, record: Mapping[str, Any]) -> None:
+        """A snapshot that was told before is the answer to these questions."""
+        for name in operation_ids.split(","):
+            self._stands(name.partition(":")[2], "processed", record=record)
+
+    def _stands(self, subject: str, state: str, *, record: Mapping[str, Any]) -> None:
+        """A payment or request stands so; a beat where that is news and has a part in the story."""
+        is_news = self.states.get(subject) != state
+        self.states[subject] = state
+        beat = self._story.part_of(subject), state
+        if is_news and beat in beats.BEATS and beat not in self.beats:
+            request = record["request"] or record
+            due = request.get("due_at")
+            self._tell(
+                beat,
+                beats.BEATS[beat].format(
+                    id=record["payment_id"],
+                    why=_short(request["reason_text"] or ""),
+                    due=f"{due:%H:%M:%S}" if due else "",
+                ),
+            )
+
+    def _letter(self, topic: str, headers: Mapping[str, bytes]) -> None:
         reason, text = headers["dlq.reason"].decode(), headers.get("dlq.text", b"").decode()
         self.letters[reason] += 1
-        self.recent.append(f"payment_initiation.dlq  {reason}")
-        self._tell(story.LETTER.format(reason=reason, text=text[:_TEXT]))
+        self.recent.append(f"{topic}  {reason}")
+        self._beat(beats.LETTER.format(reason=reason, text=_short(text)))
 
     def _repeat(self, payment_id: str, event_id: bytes) -> None:
         self.repeats += 1
         if event_id in self._event_ids.get(payment_id, set()):
-            self._tell(story.REPEATED.format(id=payment_id))
+            self._tell(_REPEATED, beats.REPEATED.format(id=payment_id))
 
-    def _tell(self, text: str) -> None:
-        if text:
-            self.beats.add(text)
-            self._beat(text)
+    def _tell(self, beat: tuple[str, str], text: str) -> None:
+        self.beats.add(beat)
+        self._beat(text)
+
+
+def _short(text: str) -> str:
+    return textwrap.shorten(text, _TEXT, placeholder=" …")
 
 
 def _line(kind: str, record: Mapping[str, Any]) -> str:
     match kind:
         case catalog.PAYMENT_STATUS:
-            what = f"{record['payment_status']} ({record['state']})"
+            request = record["request"]
+            about = f", {request['kind']} {request['request_status']}" if request else ""
+            what = f"{record['payment_status']} ({record['state']}{about})"
         case catalog.ORDER_EVENTS:
             what = record["news"]
         case _:

@@ -15,14 +15,14 @@ from handlers.domain.errors import WorkerError
 from handlers.domain.money import Money
 from worker import kafka_admin
 from worker.config import Settings
-from worker.demo import story
+from worker.demo import beats, story
 from worker.demo.audience import Audience
-from worker.demo.audit import settings_of
+from worker.demo.audit import is_at_rest, settings_of
 from worker.demo.kept_process import KeptProcess
 from worker.demo.shop import Record
 from worker.demo.stage import Stage
 from worker.demo.stage_error import StageError
-from worker.demo.story import Story
+from worker.demo.story import Cue, Publication, Story
 from worker.demo.view import Scene, Screen
 
 _TICK_S: Final = 0.1
@@ -32,6 +32,14 @@ _CALLS_IN_FLIGHT: Final = 3
 _IN_FLIGHT_SHARE, _IN_FLIGHT_LEAST = 0.03, 3  # of the payments, in the worker that is killed
 # What must have been told as pending by then: a charge that dies with its worker is another story.
 _BEFORE_KILL: Final = ("lost", "absent", "held", "released")
+# What must stand so before the batch settles: each of these is another story afterwards.
+_BEFORE_SETTLEMENT: Final = {
+    "undone": "refunded",
+    "let_go": "voided",
+    "partly": "captured",
+    "settled": "captured",
+    "refund_later": "deferred",
+}
 _REST_WITHIN_S: Final = 45.0
 _PATIENCE_S: Final = 20.0  # how long the story waits on a slow machine
 _TAKEN_OVER: Final = "took a dead session over"
@@ -40,10 +48,10 @@ _TAKEN_OVER: Final = "took a dead session over"
 class Producer:
     """Publishes the story's records on time, on a thread of its own, as another service would."""
 
-    def __init__(self, settings: Settings, told: Story, *, final: Callable[[str], bool]) -> None:
+    def __init__(self, settings: Settings, told: Story, *, heard: Callable[[Cue], bool]) -> None:
         self._properties = settings.kafka_properties()
-        self._orders = told.orders
-        self._final = final
+        self._publications = told.publications
+        self._heard = heard
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._publish, name="producer", daemon=True)
         self.failure = ""
@@ -67,15 +75,15 @@ class Producer:
 
     def _paced(self) -> Iterator[Record]:
         opened = time.monotonic()
-        waiting = list(self._orders)
+        waiting = list(self._publications)
         while waiting and not self._stop.wait(0.02):
             now_s = time.monotonic() - opened
             due = [it for it in waiting if it.at_s <= now_s and self._may_go(it, now_s)]
             waiting = [it for it in waiting if it not in due]
-            yield from (order.record for order in due)
+            yield from (it.record for it in due)
 
-    def _may_go(self, order: story.Order, now_s: float) -> bool:
-        return not order.after or self._final(order.after) or now_s > order.at_s + _PATIENCE_S
+    def _may_go(self, it: Publication, now_s: float) -> bool:
+        return it.after is None or self._heard(it.after) or now_s > it.at_s + _PATIENCE_S
 
 
 class Director:
@@ -86,8 +94,8 @@ class Director:
         self._story = told
         self._audience = audience
         self._screen = screen
-        self._victim, self._heir = stage.workers
-        self._producer = Producer(settings_of(stage), told, final=audience.told_as_final)
+        self._victim: KeptProcess | None = None
+        self._producer = Producer(settings_of(stage), told, heard=audience.heard)
         self._opened = 0.0
         self._acts: list[Callable[[float], bool]] = [
             self._rush,
@@ -98,7 +106,7 @@ class Director:
         self._scene = Scene(
             servers=_servers(stage),
             payments=told.payments,
-            workers=dict.fromkeys(("worker-1", "worker-2"), "alive"),
+            workers=dict.fromkeys((it.name for it in stage.workers), "alive"),
         )
 
     def perform(self) -> bool:
@@ -106,16 +114,17 @@ class Director:
         self._stage.gateway("PUT", "/plan", body={"latency": story.CALM})
         self._stage.gateway("POST", "/script", body={"rules": list(self._story.rules)})
         self._screen.open(self._scene)
-        self._screen.say(f"the shop opens: {self._story.payments} payments will come")
+        count, asked = self._story.payments, len(self._story.asked)
+        self._screen.say(f"the shop opens: {count} payments and {asked} requests will come")
         self._opened = time.monotonic()
         self._producer.start()
         looked = published = 0.0
-        releases = [self._release]
+        aside = [self._release, self._settle]
         while True:
             now_s = time.monotonic() - self._opened
             self._insist_alive()
             self._act(now_s)
-            releases = [act for act in releases if not act(now_s)]
+            aside = [act for act in aside if not act(now_s)]
             if now_s >= looked + _LOOK_S:
                 looked = now_s
                 resting = self._look()
@@ -123,8 +132,7 @@ class Director:
                     published = now_s
                     self._screen.say("everything is published")
                 if published and (
-                    (resting and not releases and not self._acts)
-                    or now_s > published + _REST_WITHIN_S
+                    (resting and not aside and not self._acts) or now_s > published + _REST_WITHIN_S
                 ):
                     return resting
             time.sleep(_TICK_S)
@@ -146,16 +154,20 @@ class Director:
         return True
 
     def _kill(self, now_s: float) -> bool:
-        """In the middle of the rush, at a moment when worker-1 says that it has many in flight."""
-        calls = _state(self._stage, self._victim).get("in_flight", 0)
+        """In the middle of the rush: the worker that says to have most in flight, once that is much."""
+        calls, victim = max(
+            ((_state(self._stage, it).get("in_flight", 0), it) for it in self._stage.workers),
+            key=lambda pair: pair[0],
+        )
         wanted = max(_IN_FLIGHT_LEAST, int(self._story.payments * _IN_FLIGHT_SHARE))
         if now_s < _KILL_AFTER_S or (calls < wanted and now_s < _KILL_BY_S):
             return False
         if not self._audience.told(*_BEFORE_KILL) and now_s < _KILL_BY_S + _PATIENCE_S:
             return False
-        self._victim.kill()
-        self._scene.workers["worker-1"] = f"killed with {_payments(calls)} in flight"
-        self._screen.say(f"worker-1 gets SIGKILL: at least {_payments(calls)} in flight")
+        self._victim = victim
+        victim.kill()
+        self._scene.workers[victim.name] = f"killed with {_payments(calls)} in flight"
+        self._screen.say(f"{victim.name} gets SIGKILL: at least {_payments(calls)} in flight")
         return True
 
     def _calm_down(self, now_s: float) -> bool:
@@ -165,13 +177,14 @@ class Director:
         return True
 
     def _take_over(self, _now_s: float) -> bool:
-        for line in self._heir.log.read_text(errors="replace").splitlines():
+        heir = next(it for it in self._stage.workers if it is not self._victim)
+        for line in heir.log.read_text(errors="replace").splitlines():
             if _TAKEN_OVER not in line:
                 continue
             told = json.loads(line)
-            self._scene.workers["worker-2"] = f"alive, took {_payments(told['count'])} over"
+            self._scene.workers[heir.name] = f"alive, took {_payments(told['count'])} over"
             self._screen.say(
-                f"worker-2 takes over: {_payments(told['count'])},"
+                f"{heir.name} takes over: {_payments(told['count'])},"
                 f" {told['number']} messages; asks, sends none again"
             )
             return True
@@ -189,6 +202,15 @@ class Director:
                 return True
         return False
 
+    def _settle(self, _now_s: float) -> bool:
+        """The batch that the gateway settles each night, as soon as the story has no use for the evening any more."""
+        states, parts = self._audience.states, self._story.parts
+        if any(states.get(parts[part]) != state for part, state in _BEFORE_SETTLEMENT.items()):
+            return False
+        self._stage.gateway("POST", "/settle", body={})
+        self._screen.say(beats.SETTLED)
+        return True
+
     def _look(self) -> bool:
         """Renew the scene; True where nothing moves any more but the payment that stays held."""
         book = read_journal(self._stage.journal_url)
@@ -202,7 +224,7 @@ class Director:
         )
         scene.letters, scene.repeats = self._audience.letters.total(), self._audience.repeats
         scene.recent = tuple(self._audience.recent)
-        for kept in (self._victim, self._heir):
+        for kept in self._stage.workers:
             if kept.alive:
                 calls = _state(self._stage, kept).get("in_flight", 0)
                 grown = scene.workers[kept.name].partition(" · ")[0]
@@ -214,17 +236,15 @@ class Director:
         stays = self._story.parts["held"]
         return (
             len(book.entries) >= self._story.payments
-            and not book.unpublished
-            and all(
-                entry.stage == "concluded"
-                or (entry.payment_id == stays and entry.stage == "asking" and entry.state == "held")
-                for entry in book.entries
-            )
+            and is_at_rest(book)
+            and all(it.stage == "concluded" for it in book.requests)
+            and all(it.stage == "concluded" or it.payment_id == stays for it in book.entries)
         )
 
     def _insist_alive(self) -> None:
         stage = self._stage
-        for server in (stage.broker, stage.postgres, stage.db_service, stage.simulator, self._heir):
+        workers = [it for it in stage.workers if it is not self._victim]
+        for server in (stage.broker, stage.postgres, stage.db_service, stage.simulator, *workers):
             if server is not None:
                 server.insist_alive()
         for failure in (self._producer.failure, self._audience.failure):

@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Final
 
 from handlers.domain.errors import WorkerError
-from worker import wiring
+from worker import routes, wiring
 from worker.demo import keeping, story, verdict
 from worker.demo.audience import Audience
 from worker.demo.audit import audit, settings_of
@@ -40,7 +40,10 @@ _SHORT: Final = {
     "WORKER_ABSENCE_AFTER_S": "2",
     "WORKER_ASK_SCHEDULE_S": "1,2,3",
     "WORKER_RETRY_WAIT_S": "1",
+    "WORKER_SETTLEMENT_WAIT_S": "2",
+    "WORKER_ORPHAN_WAIT_S": "3",
 }
+_STRICT: Final = {"WORKER_ORDER_CHECK": "strict", "WORKER_ONE_PAYMENT": "enforce"}
 
 
 def main(*, payments: int = 300, keep: bool = False, seed: int = 1, plain: bool = False) -> int:
@@ -77,17 +80,21 @@ def main(*, payments: int = 300, keep: bool = False, seed: int = 1, plain: bool 
 
 def _run(stage: Stage, screen: Screen, *, payments: int, keep: bool, seed: int) -> int:
     began = time.monotonic()
-    stage.environment.update(_SHORT)
+    stage.environment.update(_SHORT | _STRICT)
     stage.prepare()
     screen.say("journal migrated, topics created")
     told = _written(stage, payments=max(payments, story.FEWEST), seed=seed)
+    stage.seed_orders(told.orders)
+    screen.say(
+        f"{len(told.orders)} orders are in the db-service; each is looked up before money moves"
+    )
     _start_workers(stage)
     screen.say("worker-1 and worker-2 are ready, in one group")
     ready = time.monotonic()
     rested = _perform(stage, told, screen=screen)
     screen.say("all is at rest" if rested else "not at rest in time: comparing all the same")
     played = time.monotonic()
-    found = audit(stage, published=told.published, name=_SHOP)
+    found = audit(stage, published=told.published, requests=told.asked, name=_SHOP)
     verdict.show(found, screen.console)
     screen.say(
         f"workers ready after {ready - began:.0f} s, story {played - ready:.0f} s,"
@@ -100,7 +107,7 @@ def _run(stage: Stage, screen: Screen, *, payments: int, keep: bool, seed: int) 
 
 def _written(stage: Stage, *, payments: int, seed: int) -> story.Story:
     settings = settings_of(stage)
-    topic = next(iter(wiring.topics(settings).commands))
+    topic = wiring.topics(settings).name(routes.INITIATION)
     shop = Shop(_SHOP, topic, wiring.wire_writer(settings), seed)
     return story.write(shop, payments=payments)
 

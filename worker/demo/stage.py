@@ -11,7 +11,7 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -147,21 +147,39 @@ class Stage:
 
     def recorded_payments(self) -> list[dict[str, Any]]:
         """Every payment that the db-service has."""
+        return self._recorded("/payments")
+
+    def recorded_refunds(self) -> list[dict[str, Any]]:
+        """Every refund that the db-service has."""
+        return self._recorded("/refunds")
+
+    def seed_orders(self, orders: Iterable[Mapping[str, Any]]) -> None:
+        """Put these orders into the db-service, as an order service would: bodies of `openapi.yaml`."""
+        with _spoken_to(self.db_service), self._client() as client:
+            for order in orders:
+                answer = client.put(f"/orders/{order['order_id']}", json=order)
+                if answer.is_error:
+                    raise StageError(f"PUT /orders: {answer.status_code} {answer.text[:300]}")
+
+    def _recorded(self, path: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
-        headers = {"authorization": f"Bearer {self.db_service_token}"}
         cursor = ""
-        with httpx.Client(
-            base_url=self.db_service_url, headers=headers, timeout=30, trust_env=False
-        ) as client:
+        with self._client() as client:
             while True:
                 page = client.get(
-                    "/payments", params={"limit": 500} | ({"cursor": cursor} if cursor else {})
+                    path, params={"limit": 500} | ({"cursor": cursor} if cursor else {})
                 )
                 body = page.raise_for_status().json()
                 rows.extend(body["items"])
                 cursor = body["next_cursor"] or ""
                 if not cursor:
                     return rows
+
+    def _client(self) -> httpx.Client:
+        headers = {"authorization": f"Bearer {self.db_service_token}"}
+        return httpx.Client(
+            base_url=self.db_service_url, headers=headers, timeout=30, trust_env=False
+        )
 
 
 @contextmanager
@@ -217,6 +235,7 @@ def _start(
         "WORKER_GATEWAY_URL": gateway["url"],
         "WORKER_GATEWAY_CUT_OFF": "none",
         "WORKER_GATEWAY_LOGIN": _LOGIN,
+        "WORKER_ORDER_CHECK": "off",  # who seeds orders switches it on
         "WORKER_GATEWAY_TRANSACTION_KEY_FILE": str(files["transaction_key"]),
     }
     return Stage(

@@ -8,12 +8,23 @@ from rich.table import Table
 from rich.text import Text
 
 from handlers.domain.money import Money
-from worker.demo.books import Tally, Verdict
+from worker.demo.books import KEPT, Tally, Verdict
 
 _BOOKS: Final = ("gateway", "journal", "db-service", "events")
 _USUAL: Final = "USD"
 _ORDER: Final = (
-    "captured authorized declined refused failed held unknown conflicted requested".split()
+    "captured",
+    "authorized",
+    "partly back",
+    "given back",
+    "verified",
+    "declined",
+    "refused",
+    "failed",
+    "held",
+    "unknown",
+    "conflicted",
+    "requested",
 )
 _MOST_DIFFERENCES: Final = 20
 _NOTHING: Final = Tally()
@@ -24,17 +35,23 @@ def show(verdict: Verdict, console: Console) -> None:
     console.print()
     console.print(_books(verdict))
     for it in verdict.waiting:
+        what = f"{it.what} of " if it.what != "payment" else ""
         console.print(
-            Text(f'waiting: {it.payment_id} is {it.state}, asked again at {it.due}; "{it.why}"')
+            Text(f'waiting: {what}{it.payment_id} is {it.state}, goes on at {it.due}; "{it.why}"')
         )
+    requests = ", ".join(
+        f"{count} {kind} {state}" for (kind, state), count in sorted(verdict.requests.items())
+    )
     letters = ", ".join(
         f"{reason} {count}" for reason, count in sorted(verdict.dead_letters.items())
     )
     events = ", ".join(f"{count} {kind}" for kind, count in sorted(verdict.events.items()))
     for line in (
+        f"requests: {requests or 'none'}",
         f"events told once each: {events}",
-        f"dead letters: {letters or 'none'}",
+        f"dead letters: {letters or 'none'} (run_worker.py dead-letters list shows them, and replays what was mended)",
         f"repeats answered: {verdict.repeats}",
+        "what only a person can decide is listed by run_worker.py review list",
     ):
         console.print(Text(line))
     for difference in verdict.differences[:_MOST_DIFFERENCES]:
@@ -50,8 +67,8 @@ def sentence(verdict: Verdict) -> str:
     total = verdict.states.total()
     waiting = f"; {len(verdict.waiting)} waiting with a due time" if verdict.waiting else ""
     return (
-        f"The books are equal: {total} payments, {verdict.charged} charged, each once, each told once"
-        f"{waiting}."
+        f"The books are equal: {total} payments, {verdict.charged} charged, and {verdict.requests.total()}"
+        f" requests, each once, each told once{waiting}."
     )
 
 
@@ -71,6 +88,8 @@ def _books(verdict: Verdict) -> Table:
 
 
 def _rank(state: str) -> int:
+    if state == KEPT:
+        return len(_ORDER) + 1
     return _ORDER.index(state) if state in _ORDER else len(_ORDER)
 
 

@@ -16,17 +16,22 @@ _WIDTH: Final = 78
 _BEATS_SHOWN: Final = 9
 _COLORS: Final = {
     "captured": "green",
+    "settled": "green",
     "authorized": "green",
+    "verified": "green",
+    "partially_refunded": "blue",
+    "refunded": "blue",
+    "voided": "blue",
     "declined": "yellow",
     "refused": "yellow",
     "failed": "yellow",
     "held": "cyan",
     "unknown": "magenta",
-    "requested": "blue",
+    "requested": "white",
     "conflicted": "red",
 }
 
-_LABELS: Final = {"requested": "open"}
+_LABELS: Final = {"requested": "open", "partially_refunded": "refunded in part"}
 
 
 @dataclass(slots=True)

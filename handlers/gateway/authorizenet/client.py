@@ -1,13 +1,16 @@
 """The gateway port, spoken to Authorize.Net: sends an intent at most once, asks what became of one.
 
 Only the order of things stands here. Where bytes leave is `gate.py`, the wire is `exchange.py`, what is written is
-`requests.py`, what an answer means is `verdicts.py` and `details.py`, and how a charge is looked for is `lists.py`.
+`requests.py`, what an answer means is `verdicts.py`, and how things are asked for is `finding.py` and `looking.py`.
 tenacity stands here because the proof that a call was not sent does: it tries again only where the gate was not passed,
 never where the lease was the reason.
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Protocol, assert_never
 
 from tenacity import (
@@ -19,8 +22,10 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
-from handlers.domain.commands import OpaqueData
-from handlers.domain.intents import Charge, Intent, Question
+from handlers.domain.errors import Unavailable
+from handlers.domain.facts import Sight
+from handlers.domain.intents import Capture, Charge, Intent, Question, Refund
+from handlers.domain.means import secrets_of
 from handlers.domain.verdicts import (
     Advice,
     Answer,
@@ -32,25 +37,25 @@ from handlers.domain.verdicts import (
     Unknown,
     Unsent,
 )
-from handlers.gateway.authorizenet import lists
+from handlers.gateway.authorizenet import finding, looking
+from handlers.gateway.authorizenet.details import BankAccount
+from handlers.gateway.authorizenet.elements import Members, encode
 from handlers.gateway.authorizenet.exchange import Exchange, Heard, NotSent, Result, Silence
 from handlers.gateway.authorizenet.gate import Gate
+from handlers.gateway.authorizenet.questions import probe_request
 from handlers.gateway.authorizenet.replies import Reply, Scrubber, UnreadableError, read_reply
-from handlers.gateway.authorizenet.requests import (
-    Members,
-    charge_request,
-    encode,
-    frozen_charge,
-    probe_request,
-)
+from handlers.gateway.authorizenet.requests import frozen_request, transaction_request
+from handlers.gateway.authorizenet.scanning import Desk, Trouble
 from handlers.gateway.authorizenet.settings import Account, AuthorizeNetSettings
 from handlers.gateway.authorizenet.slots import Breaker, Slots
-from handlers.gateway.authorizenet.verdicts import charge_verdict
+from handlers.gateway.authorizenet.verdicts import verdict_of
 from handlers.ports import Lease
+
+_CAPTURED_ALREADY = "311"
 
 
 class Observe(Protocol):
-    """Hears of each call: `call` is charge, find or probe; `verdict` the kind of its end in small letters."""
+    """Hears of each call: `call` is what was sent (charge, capture, …), find, look or probe; `verdict` how it ended."""
 
     def __call__(self, call: str, *, verdict: str, latency_s: float) -> None:
         """Count it. Must not raise."""
@@ -61,76 +66,130 @@ def unobserved(call: str, *, verdict: str, latency_s: float) -> None:
     """An `Observe` that keeps nothing."""
 
 
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
 class AuthorizeNet:
-    """`handlers.ports.Gateway` over Authorize.Net's JSON API. Used in one event loop, then closed."""
+    """`handlers.ports.Gateway` over Authorize.Net's JSON API. Used in one event loop, then closed.
+
+    `now` is the time (UTC) by which settled batches are reckoned; the machine's unless another is given.
+    """
 
     def __init__(
-        self, settings: AuthorizeNetSettings, *, lease: Lease, observe: Observe = unobserved
+        self,
+        settings: AuthorizeNetSettings,
+        *,
+        lease: Lease,
+        observe: Observe = unobserved,
+        now: Callable[[], datetime] = _utc_now,
     ) -> None:
         self._settings = settings
         self._observe = observe
+        self._now = now
         self._exchange = Exchange(settings, Gate(lease, margin_s=settings.margin_s))
-        breaker = Breaker(
-            after=settings.breaker_after,
-            first_s=settings.breaker_first_open_s,
-            longest_s=settings.breaker_longest_open_s,
-        )
-        self._slots = Slots(breaker, in_flight=settings.in_flight)
-        self._reads = asyncio.Semaphore(settings.reads_in_flight)
+        self._slots = {name: _slots(settings) for name in settings.accounts}
+        self._reads = {
+            name: asyncio.Semaphore(settings.reads_in_flight) for name in settings.accounts
+        }
 
     @property
     def available(self) -> bool:
-        """False while the breaker turns calls away: intake pauses."""
-        return self._slots.available
+        """False while the breakers of all accounts turn calls away: intake pauses."""
+        return any(slots.available for slots in self._slots.values())
 
-    def slot(self) -> AbstractAsyncContextManager[None]:
-        """A place among the calls in flight. Raises Unavailable("gateway", …) while the breaker is open."""
-        return self._slots.slot()
+    def slot(self, merchant_account: str) -> AbstractAsyncContextManager[None]:
+        """A place among the account's calls in flight. Raises Unavailable("gateway", …) while its breaker is open."""
+        slots = self._slots.get(merchant_account)
+        if slots is None:
+            raise Unavailable("gateway", _no_credentials(merchant_account))
+        return slots.slot()
 
     def frozen(self, intent: Intent) -> Evidence:
-        """The request without credentials and without the means' secret."""
-        return frozen_charge(intent)
+        """The request without credentials and without anything secret."""
+        return frozen_request(intent)
 
     async def send(self, intent: Intent) -> Answer:
         """Send it, at most once. Call it inside a slot. Raises nothing but cancellation."""
-        account = self._settings.accounts.get(intent.merchant_account)
+        name = intent.merchant_account
+        account = self._settings.accounts.get(name)
         if account is None:
-            return Answer(Unsent(f"no credentials for merchant account {intent.merchant_account}"))
-        body = encode(charge_request(intent, account))
-        result = await self._send(body)
+            return Answer(Unsent(_no_credentials(name)))
+        bank = await self._bank(intent)
+        if isinstance(bank, Trouble):
+            return Answer(Unsent(f"the bank account could not be looked up: {bank.why}"))
+        result = await self._send(encode(transaction_request(intent, account, bank=bank)))
         answer = _answer(result, intent, scrubber=_scrubber(account, intent))
-        self._hear(result, answer)
-        self._observe(
-            "charge", verdict=type(answer.verdict).__name__.lower(), latency_s=answer.latency_s
-        )
+        self._hear(result, answer, slots=self._slots[name])
+        answer = await self._looked_up(intent, answer)
+        verdict = type(answer.verdict).__name__.lower()
+        self._observe(intent.about, verdict=verdict, latency_s=answer.latency_s)
         return answer
 
     async def find(self, question: Question) -> Finding:
         """Ask what became of an intent. Raises nothing but cancellation."""
-        account = self._settings.accounts.get(question.merchant_account)
-        if account is None:
-            why = f"no credentials for merchant account {question.merchant_account}"
-            return NotSeen(complete=False, why=why)
-        scrubber = _scrubber(account)
+        desk = self._desk(question.merchant_account, call="find")
+        if desk is None:
+            return NotSeen(complete=False, why=_no_credentials(question.merchant_account))
+        return await finding.find(question, desk)
 
-        async def ask(request: Members) -> Reply | lists.Trouble:
-            return await self._read(request, scrubber, call="find")
-
-        return await lists.find(
-            question, lists.Desk(ask, account, scrubber, self._settings.cut_off)
-        )
+    async def look(self, question: Question) -> Sight | NotSeen:
+        """How a charge stands today. Raises Unavailable("gateway", …) where nobody answered."""
+        desk = self._desk(question.merchant_account, call="look")
+        if desk is None:
+            raise Unavailable("gateway", _no_credentials(question.merchant_account))
+        return await looking.look(question, desk)
 
     async def probe(self, merchant_account: str) -> str:
         """Ask whether the credentials of `merchant_account` are good: "" where they are, else what is wrong."""
-        account = self._settings.accounts[merchant_account]
-        reply = await self._read(probe_request(account), _scrubber(account), call="probe")
-        if isinstance(reply, lists.Trouble):
+        desk = self._desk(merchant_account, call="probe")
+        if desk is None:
+            return _no_credentials(merchant_account)
+        reply = await desk.ask(probe_request(desk.account))
+        if isinstance(reply, Trouble):
             return reply.why
         return "" if reply.ok else f"{reply.first.code} {reply.first.text}".strip()
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._exchange.aclose()
+
+    def _desk(self, merchant_account: str, *, call: str) -> Desk | None:
+        """What questions in the name of an account work with; None where it has no credentials."""
+        account = self._settings.accounts.get(merchant_account)
+        if account is None:
+            return None
+        scrubber = _scrubber(account)
+        places = self._reads[merchant_account]
+
+        async def ask(request: Members) -> Reply | Trouble:
+            async with places:
+                return await self._read(request, scrubber, call=call)
+
+        return Desk(ask, account, scrubber, self._now)
+
+    async def _bank(self, intent: Intent) -> BankAccount | Trouble | None:
+        """The bank account that a refund must name, as the gateway shows it; None where there is none to name."""
+        if not isinstance(intent, Refund) or not intent.method.is_bank:
+            return None
+        desk = self._desk(intent.merchant_account, call="look")
+        assert desk is not None, "it is sent in this account's name"
+        told = await finding.details_of(intent.transaction_id, desk)
+        return told if isinstance(told, Trouble) else told.bank
+
+    async def _looked_up(self, intent: Intent, answer: Answer) -> Answer:
+        """A capture that was done already: the gateway says so at once, and how much only when it is asked."""
+        said = answer.verdict
+        already = isinstance(said, Unknown) and said.reason.code == _CAPTURED_ALREADY
+        if not already or not isinstance(intent, Capture):
+            return answer
+        desk = self._desk(intent.merchant_account, call="find")
+        assert desk is not None, "it was sent in this account's name"
+        found = await finding.captured(intent.transaction_id, desk)
+        if found is None:
+            return answer
+        seen = {**answer.evidence, "details": dict(found.evidence)}
+        return replace(answer, verdict=found.verdict, evidence=seen)
 
     async def _send(self, body: bytes) -> Result:
         """The first try goes past tenacity, which costs a third of a call and is needed for one in thousands."""
@@ -152,38 +211,48 @@ class AuthorizeNet:
         )
         return await retrying(self._exchange.post, body, guarded=True)
 
-    async def _read(
-        self, request: Members, scrubber: Scrubber, *, call: str
-    ) -> Reply | lists.Trouble:
-        async with self._reads:
-            result = await self._exchange.post(encode(request), guarded=False)
+    async def _read(self, request: Members, scrubber: Scrubber, *, call: str) -> Reply | Trouble:
+        result = await self._exchange.post(encode(request), guarded=False)
         self._observe(call, verdict=type(result).__name__.lower(), latency_s=result.latency_s)
         match result:
             case Heard(body):
                 try:
                     return read_reply(body, scrubber)
                 except UnreadableError:
-                    return lists.Trouble("the gateway's answer could not be read")
+                    return Trouble("the gateway's answer could not be read")
             case NotSent(why):
-                return lists.Trouble(f"the question was not sent: {why}")
+                return Trouble(f"the question was not sent: {why}")
             case Silence(_, said):
-                return lists.Trouble(said)
+                return Trouble(said)
             case _:
                 assert_never(result)
 
-    def _hear(self, result: Result, answer: Answer) -> None:
-        """Tell the breaker. A lease that is too short says nothing about the gateway."""
+    def _hear(self, result: Result, answer: Answer, *, slots: Slots) -> None:
+        """Tell the account's breaker. A lease that is too short says nothing about the gateway."""
         match result:
             case NotSent(by_lease=True):
                 return
             case Heard():
                 locked_out = _is_locked_out(answer)
                 well = not (locked_out or _is_busy(answer))
-                self._slots.heard(well=well, definite=locked_out)
+                slots.heard(well=well, definite=locked_out)
             case NotSent() | Silence():
-                self._slots.heard(well=False)
+                slots.heard(well=False)
             case _:
                 assert_never(result)
+
+
+def _slots(settings: AuthorizeNetSettings) -> Slots:
+    breaker = Breaker(
+        after=settings.breaker_after,
+        first_s=settings.breaker_first_open_s,
+        longest_s=settings.breaker_longest_open_s,
+    )
+    return Slots(breaker, in_flight=settings.in_flight)
+
+
+def _no_credentials(merchant_account: str) -> str:
+    return f"no credentials for merchant account {merchant_account}"
 
 
 def _may_try_again(result: Result) -> bool:
@@ -196,10 +265,12 @@ def _last_result(state: RetryCallState) -> Result:
     return result
 
 
-def _scrubber(account: Account, intent: Charge | None = None) -> Scrubber:
+def _scrubber(account: Account, intent: Intent | None = None) -> Scrubber:
     secrets = [account.transaction_key, account.login]
-    if intent is not None and isinstance(intent.means, OpaqueData):
-        secrets.append(intent.means.value)
+    if isinstance(intent, Charge):
+        secrets += secrets_of(intent.means)
+        if intent.cardholder_authentication is not None:
+            secrets.append(intent.cardholder_authentication.value)
     return Scrubber(secrets)
 
 
@@ -220,10 +291,10 @@ def _is_locked_out(answer: Answer) -> bool:
     return isinstance(answer.verdict, Declined) and answer.verdict.reason.code in _LOCKED_OUT_CODES
 
 
-def _answer(result: Result, intent: Charge, *, scrubber: Scrubber) -> Answer:
+def _answer(result: Result, intent: Intent, *, scrubber: Scrubber) -> Answer:
     match result:
         case Heard(body, latency_s):
-            verdict, evidence = charge_verdict(body, intent, scrubber=scrubber)
+            verdict, evidence = verdict_of(body, intent, scrubber=scrubber)
             return Answer(verdict, evidence, latency_s)
         case NotSent(why=why, latency_s=latency_s):
             return Answer(Unsent(why), latency_s=latency_s)

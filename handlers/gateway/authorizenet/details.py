@@ -1,28 +1,17 @@
-"""What a transaction's details say of a charge today: one literal table of its status. Pure.
+"""Reads one transaction's details into a frozen value. Pure; what it means for a question stands in `readings.py`.
 
-Legend of `STATUSES`: taken (approved and captured), reserved (approved), held, gone (final, and no money moved), and
-errored, where the response and its reason decide as in a direct answer. A status that is not in the table proves
-nothing: it belongs to another kind of transaction, is on its way to another status, or needs a person.
+The details name no currency: an account has one, which every amount is in. Should a reply name another, it is told.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
-from enum import StrEnum
-from types import MappingProxyType
 from typing import Final
 
-from handlers.domain.intents import Question
-from handlers.domain.money import EXPONENTS, minor_units
-from handlers.domain.verdicts import (
-    Advice,
-    Approved,
-    Declined,
-    Evidence,
-    Held,
-    Method,
-    Reason,
-)
+from handlers.domain.facts import Standing
+from handlers.domain.intents import About
+from handlers.domain.money import EXPONENTS, Money, minor_units
+from handlers.domain.verdicts import BANK, Advice, Evidence, Method, Reason
 from handlers.gateway.authorizenet.reason_codes import Kind, reason_row
 from handlers.gateway.authorizenet.replies import (
     Json,
@@ -31,41 +20,21 @@ from handlers.gateway.authorizenet.replies import (
     amount,
     masked,
     real_id,
+    rows,
     section,
     text,
 )
+from handlers.gateway.authorizenet.standings import CHARGES, OF_REFUNDS, REFUNDS, RETURNED_ITEM
 from handlers.gateway.authorizenet.verdicts import brand, last4
 
-
-class Standing(StrEnum):
-    """What a status means for a charge."""
-
-    TAKEN = "taken"
-    RESERVED = "reserved"
-    HELD = "held"
-    GONE = "gone"
-    ERRORED = "errored"
-
-
-_S = Standing
-STATUSES: Final[Mapping[str, Standing]] = MappingProxyType(
-    {
-        "capturedPendingSettlement": _S.TAKEN,
-        "settledSuccessfully": _S.TAKEN,
-        "authorizedPendingCapture": _S.RESERVED,
-        "FDSPendingReview": _S.HELD,
-        "FDSAuthorizedPendingReview": _S.HELD,
-        "underReview": _S.HELD,
-        "declined": _S.GONE,
-        "voided": _S.GONE,
-        "expired": _S.GONE,
-        "failedReview": _S.GONE,
-        "communicationError": _S.GONE,
-        "generalError": _S.ERRORED,
-    }
-)
 _REFUSED: Final = frozenset({"2", "3"})
+_REFUND: Final = "refundTransaction"
+_BATCH_SETTLED: Final = "settledSuccessfully"
+_MOVED: Final = frozenset(
+    {Standing.TAKEN, Standing.SETTLED, Standing.RETURNED, Standing.CHARGED_BACK}
+)
 _KEPT: Final = (
+    "refTransId",
     "submitTimeUTC",
     "transactionType",
     "transactionStatus",
@@ -83,80 +52,109 @@ _KEPT: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Unclear:
-    """The details decide nothing. `why` is for people."""
+class BankAccount:
+    """A bank account as anyone may see it: masked numbers, and what a refund must name beside them."""
 
-    why: str
-
-
-Reading = Approved | Declined | Held | Unclear
-
-
-def transaction(reply: Reply) -> Json:
-    """The transaction of a details reply; an empty object where it has none."""
-    return section(reply.root.get("transaction"))
+    account_type: str
+    routing_number: str
+    account_number: str
+    holder: str = field(repr=False)
 
 
-def details_evidence(told: Json, scrubber: Scrubber) -> Evidence:
-    """What the journal may keep of the details: these fields and no others."""
-    kept: dict[str, object] = {"transaction_id": real_id(told.get("transId"))}
-    kept |= {name: scrubber.text(told.get(name)) for name in _KEPT if name in told}
-    kept["invoice_number"] = scrubber.text(section(told.get("order")).get("invoiceNumber"))
-    kept["account_number"] = _account(told)[0]
-    return kept
+@dataclass(frozen=True, slots=True)
+class Details:
+    """One transaction today. `money` is what is captured, before that what is authorised; None where it is unreadable.
+
+    `refunds`: it is a refund. `returned_item`: it is the return of another transaction, not a charge. `reason` is the
+    gateway's own word about a refusal, with our advice.
+    """
+
+    transaction_id: str
+    invoice_number: str
+    status: str
+    standing: Standing
+    refunds: bool
+    returned_item: bool
+    money: Money | None
+    method: Method
+    reason: Reason
+    auth_code: str
+    network_transaction_id: str
+    avs: str
+    cvv: str
+    submitted_at: datetime | None
+    settled_at: datetime | None
+    evidence: Evidence
+    bank: BankAccount | None
 
 
-def read_details(told: Json, question: Question, *, scrubber: Scrubber) -> Reading:
-    """What the transaction `told` is today, seen from `question`."""
-    transaction_id = real_id(told.get("transId"))
-    invoice = text(section(told.get("order")).get("invoiceNumber"))
+def read_details(reply: Reply, *, currency: str, scrubber: Scrubber) -> Details:
+    """The transaction of a details reply; without a transaction id where it has none."""
+    told = section(reply.root.get("transaction"))
     status = text(told.get("transactionStatus"))
-    if not transaction_id:
-        return Unclear("the details carry no transaction id")
-    if invoice != question.invoice_number:
-        return Unclear(f"transaction {transaction_id} carries another invoice number")
-    standing = STATUSES.get(status)
-    if standing is None:
-        return Unclear(
-            f"transaction {transaction_id} is {scrubber.text(status) or 'without status'}"
-        )
-    if standing in {Standing.GONE, Standing.ERRORED}:
-        return _refused(told, standing=standing, scrubber=scrubber)
-    return _standing(told, question, standing=standing, scrubber=scrubber)
-
-
-def _standing(told: Json, question: Question, *, standing: Standing, scrubber: Scrubber) -> Reading:
-    currency = text(told.get("currencyCode")) or question.money.currency
-    told_amount = _amount(told, standing)
-    amount_minor = (
-        minor_units(told_amount, currency)
-        if told_amount is not None and currency in EXPONENTS
-        else None
-    )
-    if amount_minor is None:
-        return Unclear("the details carry no readable amount or an unknown currency")
-    status = text(told.get("transactionStatus"))
-    if standing is Standing.HELD:
-        reason = Reason(status, scrubber.text(told.get("responseReasonDescription")), Advice.REVIEW)
-        return Held(real_id(told.get("transId")), reason, amount_minor, method=_method(told))
-    said = scrubber.text(told.get("responseReasonDescription"))
-    return Approved(
+    refunds = text(told.get("transactionType")) == _REFUND or status in OF_REFUNDS
+    standing, reason = _standing(told, status, refunds=refunds, scrubber=scrubber)
+    batch = section(told.get("batch"))
+    settled = text(batch.get("settlementState")) == _BATCH_SETTLED
+    return Details(
         transaction_id=real_id(told.get("transId")),
-        captured=standing is Standing.TAKEN,
-        reason=Reason(status, said, Advice.UNDECIDED),
-        amount_minor=amount_minor,
-        currency=text(told.get("currencyCode")) or None,
+        invoice_number=text(section(told.get("order")).get("invoiceNumber")),
+        status=scrubber.text(status),
+        standing=standing,
+        refunds=refunds,
+        returned_item=RETURNED_ITEM in {status, text(told.get("transactionType"))},
+        money=_money(told, standing, currency=currency),
+        method=_method(told),
+        reason=reason,
         auth_code=scrubber.text(told.get("authCode")),
         network_transaction_id=scrubber.text(told.get("networkTransId")),
         avs=scrubber.text(told.get("AVSResponse")),
         cvv=scrubber.text(told.get("cardCodeResponse")),
-        method=_method(told),
+        submitted_at=moment(told.get("submitTimeUTC")),
+        settled_at=moment(batch.get("settlementTimeUTC")) if settled else None,
+        evidence=_evidence(told, scrubber),
+        bank=_bank(section(section(told.get("payment")).get("bankAccount"))),
     )
+
+
+def moment(value: object) -> datetime | None:
+    """A time of a reply, UTC where it names no zone; None where it is none."""
+    try:
+        read = datetime.fromisoformat(text(value))
+    except ValueError:
+        return None
+    return read if read.tzinfo else read.replace(tzinfo=UTC)
+
+
+def _standing(
+    told: Json, status: str, *, refunds: bool, scrubber: Scrubber
+) -> tuple[Standing, Reason]:
+    standing = (REFUNDS if refunds else CHARGES).get(status, Standing.UNCLEAR)
+    if standing is Standing.SETTLED and rows(told.get("returnedItems"), "returnedItem"):
+        standing = Standing.RETURNED
+    code = text(told.get("responseReasonCode"))
+    said = scrubber.text(told.get("responseReasonDescription"))
+    row = reason_row(code, About.REFUND if refunds else About.CHARGE)
+    refused = text(told.get("responseCode")) in _REFUSED and row.kind is Kind.DECLINED
+    if status == "generalError" and refused:
+        standing = Standing.DECLINED
+    if refused:
+        return standing, Reason(code, said, row.advice)
+    return standing, Reason(scrubber.text(status), said, Advice.SOFT)
+
+
+def _money(told: Json, standing: Standing, *, currency: str) -> Money | None:
+    said = _amount(told, standing)
+    currency = text(told.get("currencyCode")) or currency
+    if said is None or currency not in EXPONENTS:
+        return None
+    minor = minor_units(said, currency)
+    return None if minor is None else Money(minor, currency)
 
 
 def _amount(told: Json, standing: Standing) -> Decimal | None:
     """What is captured, or what is authorised; before a capture there may be no settle amount."""
-    if standing is Standing.TAKEN:
+    if standing in _MOVED:
         settled = amount(told.get("settleAmount"))
         if settled is not None:
             return settled
@@ -166,16 +164,20 @@ def _amount(told: Json, standing: Standing) -> Decimal | None:
     return authorised
 
 
-def _refused(told: Json, *, standing: Standing, scrubber: Scrubber) -> Reading:
-    status = text(told.get("transactionStatus"))
-    code = text(told.get("responseReasonCode"))
-    row = reason_row(code)
-    known = text(told.get("responseCode")) in _REFUSED and row.kind is Kind.DECLINED
-    if standing is Standing.ERRORED and not known:
-        return Unclear(f"transaction {real_id(told.get('transId'))} is {status}")
-    said = scrubber.text(told.get("responseReasonDescription"))
-    reason = Reason(code, said, row.advice) if known else Reason(status, said, Advice.SOFT)
-    return Declined(reason, real_id(told.get("transId")), _method(told))
+def _evidence(told: Json, scrubber: Scrubber) -> Evidence:
+    """What the journal may keep of the details: these fields and no others."""
+    kept: dict[str, object] = {"transaction_id": real_id(told.get("transId"))}
+    kept |= {name: scrubber.text(told.get(name)) for name in _KEPT if name in told}
+    kept["invoice_number"] = scrubber.text(section(told.get("order")).get("invoiceNumber"))
+    kept["account_number"] = _account(told)[0]
+    returned = rows(told.get("returnedItems"), "returnedItem")
+    if returned:
+        kept["returned"] = scrubber.text(returned[0].get("code"))
+    batch = section(told.get("batch"))
+    if batch:
+        names = ("batchId", "settlementTimeUTC", "settlementState")
+        kept["batch"] = {name: scrubber.text(batch.get(name)) for name in names}
+    return kept
 
 
 def _account(told: Json) -> tuple[str, str]:
@@ -184,7 +186,18 @@ def _account(told: Json) -> tuple[str, str]:
     if card:
         return masked(card.get("cardNumber")), text(card.get("cardType"))
     bank = section(payment.get("bankAccount"))
-    return masked(bank.get("accountNumber")), "eCheck" if bank else ""
+    return masked(bank.get("accountNumber")), BANK if bank else ""
+
+
+def _bank(told: Json) -> BankAccount | None:
+    if not told:
+        return None
+    return BankAccount(
+        account_type=text(told.get("accountType")),
+        routing_number=masked(told.get("routingNumber")),
+        account_number=masked(told.get("accountNumber")),
+        holder=text(told.get("nameOnAccount")),
+    )
 
 
 def _method(told: Json) -> Method:

@@ -105,7 +105,7 @@ class Exchange:
     def _open(self) -> aiohttp.ClientSession:
         settings = self._settings
         connector = aiohttp.TCPConnector(
-            limit=settings.in_flight + settings.reads_in_flight,
+            limit=len(settings.accounts) * (settings.in_flight + settings.reads_in_flight),
             keepalive_timeout=settings.keepalive_s,
             ssl=self._tls,
         )

@@ -1,11 +1,14 @@
-"""What each of the gateway's codes means for a charge: literal tables. How they combine stands in `verdicts.py`.
+"""What each of the gateway's codes means: literal tables. How they combine stands in `verdicts.py`.
 
 `Kind` of a row:
 - APPROVED  the code agrees with an approval
-- DECLINED  a definite no: nothing was charged; `advice` says what that means for another try
+- DECLINED  a definite no: nothing moved; `advice` says what that means for another try
+- NOT_YET   a definite no as well: the transaction stands elsewhere than was thought, and must be looked at
 - HELD      waits for a person at the gateway
 - UNKNOWN   money may have moved: the gateway must be asked
-- LOOK      something was done, or is about something else than this charge: only the details decide; read as UNKNOWN
+- LOOK      something was done, or is about something else than was asked: only the details decide; read as UNKNOWN
+
+A code means the same whatever was asked, but for the few that stand in `REASONS_OF` and `MESSAGES_OF`.
 
 Advice of a decline: HARD never again with this means, SOFT the customer may try later (failures of the processor too:
 they are definite, and never sent again by us), FIX our request or the account's set-up is wrong, before processing.
@@ -18,14 +21,16 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from handlers.domain.intents import About
 from handlers.domain.verdicts import Advice
 
 
 class Kind(StrEnum):
-    """What a code says about the charge."""
+    """What a code says about what was asked."""
 
     APPROVED = "approved"
     DECLINED = "declined"
+    NOT_YET = "not_yet"
     HELD = "held"
     UNKNOWN = "unknown"
     LOOK = "look"
@@ -43,6 +48,7 @@ OK: Final = Row(Kind.APPROVED, Advice.UNDECIDED)  # an approval needs no advice
 HARD: Final = Row(Kind.DECLINED, Advice.HARD)
 SOFT: Final = Row(Kind.DECLINED, Advice.SOFT)
 FIX: Final = Row(Kind.DECLINED, Advice.FIX)
+NOT_YET: Final = Row(Kind.NOT_YET, Advice.UNDECIDED)
 HELD: Final = Row(Kind.HELD, Advice.REVIEW)
 UNKNOWN: Final = Row(Kind.UNKNOWN, Advice.UNDECIDED)
 LOOK: Final = Row(Kind.LOOK, Advice.UNDECIDED)
@@ -65,7 +71,7 @@ RESPONSES: Final[Mapping[str, Row]] = MappingProxyType(
 
 REASONS: Final[Mapping[str, Row]] = _table(
     (OK, "1"),
-    # Already voided, already captured, reversed: true of something, not proof of this charge.
+    # Already voided, already captured, reversed: true of something, not proof of what was asked.
     (LOOK, "307 310 311"),
     # Partially approved: the amounts decide (`verdicts.py`); without them the details do.
     (LOOK, "295"),
@@ -93,8 +99,11 @@ REASONS: Final[Mapping[str, Row]] = _table(
         "200 201 202 203 204 205 206 207 208 210 211 212 213 215 216 217 218 219 221 222 223",
     ),
     (SOFT, "209 214 220 224"),
-    # Our request is wrong: amounts, formats, lines, references, 3-D Secure values, wallet data.
-    (FIX, "5 7 15 16 33 47 48 49 51 55 78 116 117 118 119 153 156 270 271 289 319 2007"),
+    # Our request is wrong: amounts, formats, lines, references, 3-D Secure values, wallet data, the e-check's kind.
+    (
+        FIX,
+        "5 7 15 16 33 47 48 49 51 55 78 116 117 118 119 153 156 244 246 247 270 271 289 319 2007",
+    ),
     # The account's set-up is wrong: credentials, permissions, currency, processor, market, wallets, test mode.
     (
         FIX,
@@ -110,6 +119,8 @@ MESSAGES: Final[Mapping[str, Row]] = _table(
     (LOOK, "I00001 I00003 I00004"),
     # The server failed while or after working on it.
     (UNKNOWN, "E00001 E00049 E00053 E00104 E00133"),
+    # Known to exist, and nobody wrote down what they mean.
+    (UNKNOWN, "E00108 E00145 E00155"),
     # Unsuccessful, the errors say why; they are read first, so here there were none.
     (UNKNOWN, "E00027"),
     # About profiles and subscriptions. E00099 to E00103 come after a charge that succeeded.
@@ -135,14 +146,37 @@ MESSAGES: Final[Mapping[str, Row]] = _table(
 )
 
 
-def reason_row(code: str) -> Row:
-    """The row of a response reason code; UNKNOWN where the table has none."""
-    return REASONS.get(code, UNKNOWN)
+# Where a request about a transaction that is there reads a code in its own way.
+REASONS_OF: Final[Mapping[About, Mapping[str, Row]]] = MappingProxyType(
+    {
+        About.CHARGE: _table(),
+        # 311, captured already, stays LOOK: it says not how much.
+        About.CAPTURE: _table(),
+        # Void already: as a whole, for there is no other void. 327: of a kind or in a state that has none.
+        About.VOID: _table((OK, "310"), (NOT_YET, "327")),
+        # Not settled yet. 54 has other meanings too (too old, another means): the look tells them apart.
+        About.REFUND: _table((NOT_YET, "50 54")),
+    }
+)
+_MISSING: Final = _table((FIX, "E00040"))  # here the transaction is not there, not the profile
+MESSAGES_OF: Final[Mapping[About, Mapping[str, Row]]] = MappingProxyType(
+    {
+        About.CHARGE: _table(),
+        About.CAPTURE: _MISSING,
+        About.VOID: _MISSING,
+        About.REFUND: _MISSING,
+    }
+)
 
 
-def message_row(code: str) -> Row:
-    """The row of a message code; UNKNOWN where the table has none."""
-    return MESSAGES.get(code, UNKNOWN)
+def reason_row(code: str, about: About) -> Row:
+    """The row of a response reason code for what was asked; UNKNOWN where the tables have none."""
+    return REASONS_OF[about].get(code) or REASONS.get(code, UNKNOWN)
+
+
+def message_row(code: str, about: About) -> Row:
+    """The row of a message code for what was asked; UNKNOWN where the tables have none."""
+    return MESSAGES_OF[about].get(code) or MESSAGES.get(code, UNKNOWN)
 
 
 def response_row(code: str) -> Row:

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from handlers.domain.errors import InvalidValueError
+from handlers.domain.money import EXPONENTS
 from handlers.domain.secret import Secret
 from handlers.gateway.authorizenet.contract_table import ELEMENTS
 
@@ -16,6 +17,7 @@ PRODUCTION: Final = "production"
 SANDBOX: Final = "sandbox"
 _PRODUCTION_HOSTS: Final = frozenset({"api.authorize.net", "api2.authorize.net"})
 _SANDBOX_HOSTS: Final = frozenset({"apitest.authorize.net"})
+_DAY_S: Final = 86_400
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -28,27 +30,16 @@ def _sized(name: str, value: Secret, *, longest: int | None) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """The credentials of one merchant account: API login id and transaction key."""
-
-    login: Secret
-    transaction_key: Secret
-
-    def __post_init__(self) -> None:
-        limits = ELEMENTS["merchantAuthenticationType"]
-        _sized("gateway.login", self.login, longest=limits["name"])
-        _sized("gateway.transaction_key", self.transaction_key, longest=limits["transactionKey"])
-
-
-@dataclass(frozen=True, slots=True)
 class CutOff:
-    """When the account's day ends and its batch settles: what settled is in no unsettled list any more.
+    """When an account's day ends and its batch settles: what settled is in no unsettled list any more.
 
-    The default is the vendor's (16:00 Pacific); an account may have another, so it is a setting.
+    The default is the vendor's (16:00 Pacific); an account may have another, so it is a setting. `through_after_s`: how
+    long after the cut-off the batch is surely settled and listed. Until then a transaction may stand in no list at all.
     """
 
     at: time = time(16)
     zone: str = "America/Los_Angeles"
+    through_after_s: float = 4 * 3600.0
 
     def __post_init__(self) -> None:
         try:
@@ -57,19 +48,60 @@ class CutOff:
             raise InvalidValueError(
                 "gateway.cut_off.zone", "must be an IANA time zone, such as America/Los_Angeles"
             ) from error
+        if not 0 <= self.through_after_s <= _DAY_S:
+            raise InvalidValueError("gateway.cut_off.through_after_s", f"must be 0 to {_DAY_S} s")
 
-    def lies_between(self, since: datetime, now: datetime) -> bool:
-        """True where a batch was cut off after `since` and not later than `now` (both aware)."""
-        local = now.astimezone(ZoneInfo(self.zone))
-        last = datetime.combine(local.date(), self.at, tzinfo=local.tzinfo)
-        if last > local:
-            last = datetime.combine(local.date() - timedelta(days=1), self.at, tzinfo=local.tzinfo)
-        return last.astimezone(UTC) > since
+    def last(self, now: datetime) -> datetime:
+        """The latest cut-off at or before `now` (aware), in UTC."""
+        zone = ZoneInfo(self.zone)
+        day = now.astimezone(zone).date()
+        moment = self._on(day)
+        return moment if moment <= now else self._on(day - timedelta(days=1))
+
+    def _on(self, day: date) -> datetime:
+        return datetime.combine(day, self.at, tzinfo=ZoneInfo(self.zone)).astimezone(UTC)
+
+    def through_at(self, submitted_at: datetime, *, now: datetime) -> datetime:
+        """When the batch that takes what was submitted then, and is unsettled `now`, is surely through (UTC)."""
+        through = timedelta(seconds=self.through_after_s)
+        # What should be through by now and is not, goes with the next batch.
+        after = max(submitted_at, now - through)
+        zone = ZoneInfo(self.zone)
+        day = after.astimezone(zone).date()
+        moment = self._on(day)
+        return (moment if moment > after else self._on(day + timedelta(days=1))) + through
+
+    def hides(self, since: datetime, *, now: datetime) -> bool:
+        """True where a batch was cut off after `since` that may not be listed yet at `now`."""
+        last = self.last(now)
+        return last > since and now < last + timedelta(seconds=self.through_after_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One merchant account: API login id, transaction key, and the one currency that it takes.
+
+    `cut_off` None: its batches are not reckoned with (a simulator that settles by hand).
+    """
+
+    login: Secret
+    transaction_key: Secret
+    currency: str
+    cut_off: CutOff | None = field(default_factory=CutOff)
+
+    def __post_init__(self) -> None:
+        limits = ELEMENTS["merchantAuthenticationType"]
+        _sized("gateway.login", self.login, longest=limits["name"])
+        _sized("gateway.transaction_key", self.transaction_key, longest=limits["transactionKey"])
+        if self.currency not in EXPONENTS:
+            raise InvalidValueError("gateway.currency", "must be an ISO 4217 code, such as USD")
 
 
 @dataclass(frozen=True, slots=True)
 class AuthorizeNetSettings:
-    """Everything the adapter needs. `accounts` by the name that intents carry.
+    """Everything the adapter needs. `accounts` by the name that intents carry; retired ones, too, are still asked.
+
+    `in_flight`, `reads_in_flight` and the breaker are each account's own: a busy or broken one never blocks another.
 
     `total_deadline_s` lies around each call as a whole; a charge passes the gate only where the lease outlives what is
     left of it by `margin_s`, so the lease must be longer than `lease_needed_s`. `unsent_*` and `retry_*` bound the
@@ -92,7 +124,6 @@ class AuthorizeNetSettings:
     breaker_after: int = 10
     breaker_first_open_s: float = 1.0
     breaker_longest_open_s: float = 60.0
-    cut_off: CutOff | None = field(default_factory=CutOff)
     ca_file: Path | None = None
 
     def __post_init__(self) -> None:

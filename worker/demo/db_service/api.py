@@ -262,7 +262,7 @@ def _on_broken_rule(request: Request, error: Exception) -> Response:
 
 def _on_http(request: Request, error: Exception) -> Response:
     del request
-    known = {404: problems.NOT_FOUND, 405: problems.METHOD_NOT_ALLOWED}
+    known = {404: problems.UNKNOWN_PATH, 405: problems.METHOD_NOT_ALLOWED}
     status = error.status_code if isinstance(error, HTTPException) else 500
     return _refuse(known.get(status, problems.INTERNAL))
 

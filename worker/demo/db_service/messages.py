@@ -28,6 +28,7 @@ Time = Annotated[datetime, Meta(tz=True)]
 
 PaymentStatus = Literal["pending", "success", "failure"]
 RefundStatus = Literal["initiated", "processed", "failed"]
+RequestKind = Literal["capture", "void", "refund", "verification"]
 Advice = Literal["hard", "soft", "fix", "review", "undecided"]
 OrderStatus = Literal["draft", "payable", "paid", "canceled", "refunded"]
 
@@ -91,6 +92,14 @@ class PaymentMethod(Body, frozen=True):
     last4: Last4 | None = None
 
 
+class PaymentRequest(Body, frozen=True):
+    """Which request a payment's news was about, and how that stands."""
+
+    kind: RequestKind
+    request_id: Id
+    state: Text
+
+
 class Payment(Body, frozen=True):
     """A payment's full snapshot."""
 
@@ -111,10 +120,14 @@ class Payment(Body, frozen=True):
     reason_code: Text | None = None
     reason_text: Text | None = None
     advice: Advice | None = None
+    expires_at: Time | None = None
+    marks: Annotated[list[Text], Meta(max_length=20)] = []
+    request: PaymentRequest | None = None
 
     def __post_init__(self) -> None:
         """Refuses a time that is not in UTC."""
-        _check_utc(self.occurred_at)
+        _check_utc("occurred_at", self.occurred_at)
+        _check_utc("expires_at", self.expires_at)
 
 
 class Refund(Body, frozen=True):
@@ -125,14 +138,20 @@ class Refund(Body, frozen=True):
     amount_minor: Minor
     currency: Currency
     refund_status: RefundStatus
+    state: Text
     version: Version
     occurred_at: Time
     reason: Text | None = None
+    reason_code: Text | None = None
+    reason_text: Text | None = None
+    advice: Advice | None = None
+    due_at: Time | None = None
     transaction_id: Text | None = None
 
     def __post_init__(self) -> None:
         """Refuses a time that is not in UTC."""
-        _check_utc(self.occurred_at)
+        _check_utc("occurred_at", self.occurred_at)
+        _check_utc("due_at", self.due_at)
 
 
 Outcome: TypeAlias = Payment | Refund
@@ -186,7 +205,8 @@ def broken_rule(error: msgspec.ValidationError) -> BrokenRuleError:
         name = rule.rsplit("`", 2)[1]
         return BrokenRuleError(f"{field}.{name}" if field else name, rule)
     if rule.startswith(_TIME_RULE):
-        field = f"{field}.occurred_at" if field else "occurred_at"
+        name = rule.rsplit("`", 2)[1]
+        field = f"{field}.{name}" if field else name
     return BrokenRuleError(field or "body", rule)
 
 
@@ -194,6 +214,6 @@ _NAMES_A_FIELD: Final = ("Object contains unknown field", "Object missing requir
 _TIME_RULE: Final = "Expected a time in UTC"
 
 
-def _check_utc(moment: datetime) -> None:
-    if moment.utcoffset() != timedelta(0):
-        raise ValueError(f"{_TIME_RULE} (RFC 3339 with `Z`)")
+def _check_utc(name: str, moment: datetime | None) -> None:
+    if moment is not None and moment.utcoffset() != timedelta(0):
+        raise ValueError(f"{_TIME_RULE} (RFC 3339 that ends in Z) in `{name}`")

@@ -98,6 +98,9 @@ UNAUTHORIZED = Problem(
     rule="Bearer and the token of this service",
 )
 NOT_FOUND = problem(HTTPStatus.NOT_FOUND, code="not_found", detail="nothing is stored here")
+UNKNOWN_PATH = problem(
+    HTTPStatus.NOT_FOUND, code="unknown_path", detail="this service has no such path"
+)
 TOO_LARGE = problem(
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE, code="too_large", detail="the body has more than 4 MiB"
 )

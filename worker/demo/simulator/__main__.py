@@ -22,7 +22,7 @@ import uvloop
 
 from worker.demo.simulator.app import PATH, Surface
 from worker.demo.simulator.control import Control
-from worker.demo.simulator.gateway import Credentials, Gateway
+from worker.demo.simulator.gateway import Account, Credentials, Gateway
 from worker.demo.simulator.wire import Connection, Request
 
 if TYPE_CHECKING:
@@ -43,8 +43,25 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--ready-file", type=Path, required=True, help="gets the two URLs")
     parser.add_argument("--login", default="", help="API login that is accepted; default: any")
     parser.add_argument("--transaction-key-file", type=Path, help="holds the key; default: any")
+    parser.add_argument(
+        "--account",
+        type=_account,
+        action="append",
+        default=[],
+        metavar="LOGIN:KEY:CUR",
+        help="one more merchant account with its own currency; may be repeated",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of ids and of the fault dice")
     return parser.parse_args()
+
+
+def _account(text: str) -> Account:
+    login, _, rest = text.partition(":")
+    key, _, currency = rest.rpartition(":")
+    try:
+        return Account(login, key, currency)
+    except ValueError as error:  # argparse's own words would show the key
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _credentials(arguments: argparse.Namespace) -> Credentials:
@@ -114,7 +131,11 @@ async def _run(arguments: argparse.Namespace, parent: int) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    gateway = Gateway(seed=arguments.seed, credentials=_credentials(arguments))
+    gateway = Gateway(
+        seed=arguments.seed,
+        credentials=_credentials(arguments),
+        accounts=arguments.account,
+    )
     doors, surface, control = _Doors(gateway), Surface(gateway), Control(gateway)
     public = _listen(arguments.host, arguments.port)
     private = _listen(arguments.host, arguments.control_port)

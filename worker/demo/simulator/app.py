@@ -2,7 +2,7 @@
 
 Half of the latency passes before the charge and half after it. Once a request was read the gateway
 goes on whether or not the caller still listens: a caller that hung up may be charged all the same.
-The rules stand in `charging.py` and `lists.py`, the fates in `faults.py`, the sockets in `wire.py`.
+The rules stand in `verbs.py` and `reads.py`, the fates in `faults.py`, the sockets in `wire.py`.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from worker.demo.simulator import protocol
-from worker.demo.simulator.charging import create_transaction
+from worker.demo.simulator import protocol, settling
 from worker.demo.simulator.faults import NO_FAULT, Delivery, Fate, Fault
-from worker.demo.simulator.lists import READS
 from worker.demo.simulator.protocol import Call
+from worker.demo.simulator.reads import READS
+from worker.demo.simulator.verbs import create_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,6 +113,7 @@ class Surface:
             action(carried)
 
     def _perform(self, work: Work) -> None:
+        settling.by_itself(self._gateway)
         reply = self._reply(work.call, work.fate.fault)
         name, is_xml = work.call.name, work.is_xml
         body = protocol.encoded_xml(reply, name) if is_xml else protocol.encoded(reply)

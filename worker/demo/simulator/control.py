@@ -5,35 +5,44 @@
 | `GET PUT DELETE /plan` | the fault plan (`faults.Plan`); PUT replaces it, DELETE also ends scripts |
 | `GET POST DELETE /script` | `{"rules": [{"match": {...}, "fault": ..., "times": 1}]}`; POST adds |
 | `GET PUT /settings` | the account's switches (`gateway.Settings`); PUT changes what it names |
-| `GET /ledger` | every recorded transaction; `?invoice=`, `?limit=`, `?offset=` |
-| `GET /ledger/summary` | counts, totals, invoices charged twice |
+| `GET /ledger` | every recorded transaction; `?invoice=`, `?login=`, `?limit=`, `?offset=` |
+| `GET /ledger/summary` | counts, totals, and an auditor's violations (`auditing.py`) |
 | `GET /calls` | counters |
-| `GET POST /clock` | `{"advance_s": 60}` |
+| `GET POST /clock` | `{"advance_s": 60}`; what lies between settles and expires |
+| `POST /settle` | a batch at once; `{"fail": true}`: one that is rejected, until the next |
+| `POST /return/{transId}` | the bank returns a settled eCheck |
+| `POST /chargeback/{transId}` | a settled charge is charged back |
+| `GET POST /accounts` | `{"accounts": [{"login", "transaction_key", "currency"}]}`; POST adds |
 | `POST /held/{transId}` | `{"action": "approve"}` or `"decline"` |
 | `POST /profiles` | `{"profiles": [{"customerProfileId": ..., "paymentProfileId": ...}]}` |
-| `POST /reset` | an empty account, calm, at the machine's time |
+| `POST /reset` | an empty account, calm, at the machine's time; added accounts go |
 
 Errors: 400 (or 404) with `{"error": words that name what is allowed}`.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
+from worker.demo.simulator import auditing, settling
 from worker.demo.simulator.faults import Plan, Rule
-from worker.demo.simulator.gateway import Gateway, Settings
+from worker.demo.simulator.gateway import Account, Gateway, Settings
 from worker.demo.simulator.means import profile_means
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from worker.demo.simulator.ledger import Row
     from worker.demo.simulator.wire import Connection, Request
 
 _JSON = "application/json"
+_FARTHEST_S = 10 * 366 * 86_400
+_WITH_ID = ("/held/", "/return/", "/chargeback/")
 
 
 class Script(msgspec.Struct, forbid_unknown_fields=True):
@@ -46,6 +55,18 @@ class Advance(msgspec.Struct, forbid_unknown_fields=True):
     """How far the clock goes forward."""
 
     advance_s: float
+
+
+class Settle(msgspec.Struct, forbid_unknown_fields=True):
+    """How a batch ends."""
+
+    fail: bool = False
+
+
+class Accounts(msgspec.Struct, forbid_unknown_fields=True):
+    """Accounts to add."""
+
+    accounts: list[Account]
 
 
 class Decision(msgspec.Struct, forbid_unknown_fields=True):
@@ -95,12 +116,14 @@ class Control:
         parts = urlsplit(request.target)
         query = dict(parse_qsl(parts.query))
         path, identity = parts.path, ""
-        if path.startswith("/held/"):
-            path, identity = "/held/", path.removeprefix("/held/")
+        for prefix in _WITH_ID:
+            if path.startswith(prefix):
+                path, identity = prefix, path.removeprefix(prefix)
         route = _ROUTES.get((request.method, path))
         if route is None:
             known = ", ".join(sorted({f"{method} {name}" for method, name in _ROUTES}))
             return 404, {"error": f"no {request.method} {parts.path}; there are: {known}"}
+        settling.by_itself(self._gateway)
         try:
             return 200, route(self._gateway, Asked(request.body, {**query, "id": identity}))
         except (ValueError, msgspec.MsgspecError) as error:
@@ -146,7 +169,9 @@ def _delete_script(gateway: Gateway, _: Asked) -> Any:
 def _put_settings(gateway: Gateway, asked: Asked) -> Any:
     given = msgspec.json.decode(asked.body, type=dict[str, Any])
     merged = {**msgspec.to_builtins(gateway.settings), **given}
-    gateway.settings = msgspec.convert(merged, Settings)
+    settings = msgspec.convert(merged, Settings)
+    settling.cut_offs(settings.cut_off, since=0, until=0)
+    gateway.settings, gateway.settles_next_at = settings, -math.inf
     return gateway.settings
 
 
@@ -158,6 +183,8 @@ def _get_ledger(gateway: Gateway, asked: Asked) -> Any:
     rows = gateway.ledger.rows
     if "invoice" in asked.query:
         rows = gateway.ledger.by_invoice.get(asked.query["invoice"], [])
+    if "login" in asked.query:
+        rows = [row for row in rows if row.login == asked.query["login"]]
     offset = int(asked.query.get("offset", 0))
     page = (
         rows[offset : offset + int(asked.query["limit"])]
@@ -168,7 +195,7 @@ def _get_ledger(gateway: Gateway, asked: Asked) -> Any:
 
 
 def _get_summary(gateway: Gateway, _: Asked) -> Any:
-    return gateway.ledger.summary()
+    return auditing.summary(gateway.ledger)
 
 
 def _get_calls(gateway: Gateway, _: Asked) -> Any:
@@ -183,8 +210,51 @@ def _post_clock(gateway: Gateway, asked: Asked) -> Any:
     advance = msgspec.json.decode(asked.body, type=Advance).advance_s
     if advance < 0:
         raise ValueError("advance_s must not be negative: the clock never goes back")
+    if advance > _FARTHEST_S:
+        raise ValueError(f"advance_s must not be more than {_FARTHEST_S}")
+    since = gateway.settled_until if gateway.settings.settles else gateway.clock.now()
     gateway.clock.advance(advance)
+    settling.by_clock(gateway, since=since)
     return _get_clock(gateway, asked)
+
+
+def _post_settle(gateway: Gateway, asked: Asked) -> Any:
+    fail = msgspec.json.decode(asked.body or b"{}", type=Settle).fail
+    batches = settling.settle_now(gateway, fail=fail)
+    told = [
+        {"batchId": batch.batch_id, "state": batch.state, "transactions": len(batch.rows)}
+        for batch in batches
+    ]
+    return {"batches": told}
+
+
+def _post_return(gateway: Gateway, asked: Asked) -> Any:
+    return settling.give_back(gateway, _row(gateway, asked)).told()
+
+
+def _post_chargeback(gateway: Gateway, asked: Asked) -> Any:
+    return settling.charge_back(_row(gateway, asked)).told()
+
+
+def _row(gateway: Gateway, asked: Asked) -> Row:
+    row = gateway.ledger.by_id.get(asked.query["id"])
+    if row is None:
+        raise KeyError(f"transaction {asked.query['id']}")
+    return row
+
+
+def _post_accounts(gateway: Gateway, asked: Asked) -> Any:
+    for account in msgspec.json.decode(asked.body, type=Accounts).accounts:
+        gateway.add(account)
+    return _get_accounts(gateway, asked)
+
+
+def _get_accounts(gateway: Gateway, _: Asked) -> Any:
+    told = [
+        {"login": account.login, "currency": account.currency}
+        for account in gateway.accounts.values()
+    ]
+    return {"accounts": told}
 
 
 def _post_held(gateway: Gateway, asked: Asked) -> Any:
@@ -192,7 +262,8 @@ def _post_held(gateway: Gateway, asked: Asked) -> Any:
     row = gateway.ledger.held.get(asked.query["id"])
     if row is None:
         raise KeyError(f"held transaction {asked.query['id']}")
-    gateway.ledger.decide(row, approve=decision.action == "approve")
+    approve = decision.action == "approve"
+    gateway.ledger.decide(row, approve=approve, now=gateway.clock.now())
     return row.told()
 
 
@@ -231,6 +302,11 @@ _ROUTES: dict[tuple[str, str], Callable[[Gateway, Asked], Any]] = {
     ("GET", "/calls"): _get_calls,
     ("GET", "/clock"): _get_clock,
     ("POST", "/clock"): _post_clock,
+    ("POST", "/settle"): _post_settle,
+    ("POST", "/return/"): _post_return,
+    ("POST", "/chargeback/"): _post_chargeback,
+    ("GET", "/accounts"): _get_accounts,
+    ("POST", "/accounts"): _post_accounts,
     ("POST", "/held/"): _post_held,
     ("POST", "/profiles"): _post_profiles,
     ("POST", "/reset"): _post_reset,

@@ -1,9 +1,10 @@
 """The vendor's only guard against a repeat: equal content within a window of seconds.
 
-Compared: login, card or account, transaction type, PO number, amount, invoice number, customer id,
-name, company and address of the bill, and the window itself; a request that differs in one of them
-is new. Not compared: refId, description, e-mail, user fields, the shopper's address. The guard is
-no lock: with `duplicate_blind_s` a twin that comes soon enough is charged too.
+Compared: login, card or account, transaction type, the transaction it refers to, PO number, amount,
+invoice number, customer id, name, company and address of the bill, and the window itself; a
+request that differs in one of them is new. Not compared: refId, description, e-mail, user fields,
+the shopper's address. The guard is no lock: with `duplicate_blind_s` a twin that comes soon enough
+is charged too.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ def content_key(
         means.account_type,
         means.account,
         request["transactionType"],
+        str(request.get("refTransId") or ""),
         str(request.get("poNumber") or ""),
         amount_minor,
         str((request.get("order") or {}).get("invoiceNumber") or ""),

@@ -1,9 +1,10 @@
 """The fault plan: how long an answer takes and which fault, if any, meets a request.
 
-A fault is a row of `FAULTS`: whether the charge happens, and how the answer is delivered. The dice
-are drawn from the seed, the invoice number and how often that invoice was seen, never from the
-order of arrival, so a run can be repeated. Exact scripts (`Rule`) go before the dice. Delivering an
-answer in a broken way is `app.py`'s matter.
+A fault is a row of `FAULTS`: whether the charge (or whatever was asked) happens, and how the answer
+is delivered. The dice are drawn from the seed, the invoice number (with the type and the transaction
+referred to, where there is one) and how often that was seen, never from the order of arrival, so a
+run can be repeated. Exact scripts (`Rule`) go before the dice. Delivering an answer in a broken way
+is `app.py`'s matter.
 """
 
 from __future__ import annotations
@@ -135,24 +136,36 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Match(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """Which charges a rule means: every field that is given must be equal."""
+    """Which transactions a rule means: every field that is given must be equal."""
 
     invoice_number: str | None = None
     description: str | None = None
     po_number: str | None = None
     zip: str | None = None
+    transaction_type: str | None = None
+    ref_trans_id: str | None = None
     nth: int | None = None
 
     def fits(self, request: Mapping[str, Any], nth: int) -> bool:
-        """Whether a charge is meant; `nth` counts charges since the start or the last reset."""
+        """Whether one is meant; `nth` counts all types since the start or the last reset."""
         order = request.get("order") or {}
         bill_to = request.get("billTo") or {}
-        wanted = (self.invoice_number, self.description, self.po_number, self.zip, self.nth)
+        wanted = (
+            self.invoice_number,
+            self.description,
+            self.po_number,
+            self.zip,
+            self.transaction_type,
+            self.ref_trans_id,
+            self.nth,
+        )
         found = (
             order.get("invoiceNumber"),
             order.get("description"),
             request.get("poNumber"),
             bill_to.get("zip"),
+            request.get("transactionType"),
+            request.get("refTransId"),
             nth,
         )
         pairs = zip(wanted, found, strict=True)
@@ -160,7 +173,7 @@ class Match(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="cam
 
 
 class Rule(msgspec.Struct, forbid_unknown_fields=True):
-    """One exact instruction: the charges it means, the fault, how often it still fires."""
+    """One exact instruction: the transactions it means, the fault, how often it still fires."""
 
     match: Match
     fault: str = "none"
@@ -214,14 +227,16 @@ class Dice:
     seen: dict[str, int] = field(default_factory=dict)
 
     def for_charge(self, request: Mapping[str, Any]) -> Fate:
-        """The fate of a charge: a script's rule first, else the dice."""
+        """The fate of a transaction of any type: a script's rule first, else the dice."""
         self.charges += 1
-        invoice = str((request.get("order") or {}).get("invoiceNumber") or "")
+        key = str((request.get("order") or {}).get("invoiceNumber") or "")
+        if request.get("refTransId"):
+            key = f"{request['transactionType']}:{request['refTransId']}:{key}"
         plan = self.plan
         rule = self._rule(request)
         if rule is None and plan == _CALM:
             return _NOTHING
-        first, second = self._draw(invoice)
+        first, second = self._draw(key)
         fault = named_fault(rule.fault) if rule else _pick(plan.faults, first)
         if rule is not None and rule.latency_ms is not None:
             return Fate(fault, rule.latency_ms / 1000)

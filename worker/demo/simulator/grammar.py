@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -165,11 +166,22 @@ def _broken_facet(leaf: Leaf, text: str) -> str | None:
 
 
 def _broken_value(leaf: Leaf, text: str) -> str | None:
+    if leaf.kind == "dateTime":
+        return (
+            None if _is_moment(text) else f"The string '{text}' is not a valid XsdDateTime value."
+        )
     if leaf.kind != "boolean":
         return _broken_number(leaf, text)
     if text in {"true", "false", "1", "0"}:
         return None
     return f"The string '{text}' is not a valid Boolean value."
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        return "T" in text and datetime.fromisoformat(text) is not None
+    except ValueError:
+        return False
 
 
 def _broken_number(leaf: Leaf, text: str) -> str | None:
@@ -277,6 +289,8 @@ def _facet(kind: Any, facet: str, *, reader: str = "value") -> Any:
 def _kind(kind: Any) -> str:
     if issubclass(kind, datatypes.boolean):
         return "boolean"
+    if issubclass(kind, datatypes.dateTime):
+        return "dateTime"
     if issubclass(kind, int):
         return "integer"
     if issubclass(kind, datatypes.decimal):

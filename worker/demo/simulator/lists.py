@@ -1,8 +1,9 @@
-"""The reporting answers: unsettled list, transaction details, merchant details.
+"""The reporting answers: unsettled and customer's list, transaction details, merchant details.
 
 Amounts are JSON numbers here and `responseCode` is a number, unlike in createTransaction's replies.
 A list shows declined and failed rows too, has the invoice number as its only key of the merchant's,
-and may lag behind (`list_lag_s`).
+and may lag behind (`list_lag_s`). Everybody sees the rows of the own account only. The settled
+batches are read in `batches.py`; which requests there are stands in `reads.py`.
 """
 
 from __future__ import annotations
@@ -11,15 +12,16 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from worker.demo.simulator.ledger import Row, iso_utc
+from worker.demo.simulator.ledger import iso_utc
 from worker.demo.simulator.money import decimal_text
 from worker.demo.simulator.protocol import Call, Reply, full_reply, message_reply
 from worker.demo.simulator.reasons import REASONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from worker.demo.simulator.gateway import Gateway
+    from worker.demo.simulator.ledger import Batch, Row
 
 _PAGE = 1000
 _LAST_PAGE = 100_000
@@ -27,10 +29,33 @@ _PACIFIC = timedelta(hours=-8)  # the account's local time, without daylight sav
 
 
 def unsettled(gateway: Gateway, call: Call) -> Reply:
-    """One page of what is not settled yet; `offset` counts pages from 1."""
-    rows = gateway.ledger.visible(gateway.clock.now() - gateway.settings.list_lag_s)
+    """One page of what is not settled yet."""
+    rows = [row for row in visible(gateway, call) if row.listed]
     if call.body.get("status") == "pendingApproval":
         rows = [row for row in rows if row.pending_review]
+    return paged(call, rows)
+
+
+def of_customer(gateway: Gateway, call: Call) -> Reply:
+    """One page of a stored profile's transactions, settled or not."""
+    profile_id = str(call.body.get("customerProfileId") or "")
+    payment_profile_id = str(call.body.get("customerPaymentProfileId") or "")
+    rows = [row for row in visible(gateway, call) if row.means.profile_id == profile_id]
+    if payment_profile_id:
+        rows = [row for row in rows if row.means.payment_profile_id == payment_profile_id]
+    return paged(call, rows if profile_id else [])
+
+
+def visible(gateway: Gateway, call: Call) -> list[Row]:
+    """What a list may show to the account that asks, oldest first."""
+    rows = gateway.ledger.visible(gateway.clock.now() - gateway.settings.list_lag_s)
+    if not gateway.accounts:
+        return rows
+    return [row for row in rows if gateway.may_see(call.login, row)]
+
+
+def paged(call: Call, rows: list[Row]) -> Reply:
+    """One page of rows in the order that the request wants; `offset` counts pages from 1."""
     sorting = call.body.get("sorting") or {}
     if sorting.get("orderBy") == "id":
         rows.sort(key=lambda row: int(row.transaction_id))
@@ -49,9 +74,10 @@ def details(gateway: Gateway, call: Call) -> Reply:
     """Everything about one transaction; E00040 for one that is unknown or not visible yet."""
     row = gateway.ledger.by_id.get(str(call.body.get("transId") or ""))
     latest = gateway.clock.now() - gateway.settings.details_lag_s
-    if row is None or row.at > latest:
+    if row is None or row.at > latest or not gateway.may_see(call.login, row):
         return message_reply("E00040", ref_id=call.ref_id)
-    reply = full_reply({"transaction": _detailed(row)}, ref_id=call.ref_id)
+    told = _detailed(row) | _batch(gateway, row) | _returned(gateway, row)
+    reply = full_reply({"transaction": told}, ref_id=call.ref_id)
     if row.ref_id:
         reply["transrefId"] = row.ref_id
     return reply
@@ -67,7 +93,7 @@ def merchant_details(gateway: Gateway, call: Call) -> Reply:
         "marketTypes": ["eCommerce"],
         "productCodes": ["CNP"],
         "paymentMethods": ["AmericanExpress", "Discover", "Echeck", "MasterCard", "Visa"],
-        "currencies": [gateway.settings.currency],
+        "currencies": [gateway.currency_of(call.login)],
         "merchantTimeZone": "America/Los_Angeles",
     }
     return full_reply(content, ref_id=call.ref_id)
@@ -77,14 +103,6 @@ def authenticate_test(gateway: Gateway, call: Call) -> Reply:
     """The credential probe: who came this far is authenticated."""
     assert gateway.calls.requests[call.name] > 0
     return message_reply("I00001", ref_id=call.ref_id)
-
-
-READS: dict[str, Callable[[Gateway, Call], Reply]] = {
-    "authenticateTestRequest": authenticate_test,
-    "getMerchantDetailsRequest": merchant_details,
-    "getTransactionDetailsRequest": details,
-    "getUnsettledTransactionListRequest": unsettled,
-}
 
 
 def _listed(page: Sequence[Row], *, total: int, ref_id: str | None) -> Reply:
@@ -113,6 +131,8 @@ def _summary(row: Row) -> dict[str, Any]:
         "marketType": "eCommerce",
         "product": "Card Not Present",
     }
+    if row.returned_by:
+        summary["hasReturnedItems"] = True
     return summary | _profile(row)
 
 
@@ -130,7 +150,7 @@ def _detailed(row: Row) -> dict[str, Any]:
         "AVSResponse": row.avs,
         "cardCodeResponse": row.cvv,
         "order": {**_order(row), "discountAmount": 0.0, "taxIsAfterDiscount": False},
-        "authAmount": _number(_settle_minor(row), row.currency),
+        "authAmount": _number(row.approved_minor or row.amount_minor, row.currency),
         "settleAmount": _number(_settle_minor(row), row.currency),
         "taxExempt": False,
         "payment": _payment(row),
@@ -149,6 +169,35 @@ def _detailed(row: Row) -> dict[str, Any]:
     }
     detailed |= {name: value for name, value in optional.items() if value}
     return detailed | _profile(row)
+
+
+def _batch(gateway: Gateway, row: Row) -> dict[str, Any]:
+    batch = gateway.ledger.batches.get(row.batch_id)
+    return {} if batch is None else {"batch": batch_head(batch)}
+
+
+def batch_head(batch: Batch) -> dict[str, Any]:
+    """A batch by its number, time and state."""
+    return {
+        "batchId": batch.batch_id,
+        "settlementTimeUTC": iso_utc(batch.at),
+        "settlementTimeLocal": _local(batch.at),
+        "settlementState": batch.state,
+    }
+
+
+def _returned(gateway: Gateway, row: Row) -> dict[str, Any]:
+    if not row.returned_by:
+        return {}
+    item = gateway.ledger.by_id[row.returned_by]
+    told = {
+        "id": item.transaction_id,
+        "dateUTC": iso_utc(item.at),
+        "dateLocal": _local(item.at),
+        "code": "R01",
+        "description": "Insufficient Funds",
+    }
+    return {"returnedItems": [told]}
 
 
 def _order(row: Row) -> Mapping[str, Any]:
@@ -176,8 +225,8 @@ def _profile(row: Row) -> dict[str, Any]:
 
 
 def _settle_minor(row: Row) -> int:
-    """A row that moves no money shows the amount that was asked for."""
-    return row.approved_minor or row.amount_minor
+    """A row that moves no money shows the amount that was authorised, or else asked for."""
+    return row.captured_minor or row.approved_minor or row.amount_minor
 
 
 def _number(minor: int, currency: str) -> Decimal:

@@ -10,6 +10,8 @@ A token's value chooses the means (a test writes it, no card number is ever sent
 | `amex`, `mastercard`, `discover` | a card of that brand |
 | anything else | the Visa test card that ends in 1111 |
 
+A network token's cryptogram that starts with `invalid` is reason 156.
+
 Profiles: every pair of numeric ids inside the seeded range exists, with a Visa card derived from
 the payment profile's id; the control port adds others. A token is good for one use; who spends it
 stands in `charging.py`.
@@ -19,7 +21,10 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DESCRIPTORS = frozenset(
     {
@@ -34,6 +39,7 @@ _CARDS = {
     "discover": ("Discover", "6011000000000012"),
 }
 _VISA = ("Visa", "4111111111111111")
+_BRANDS = {"2": "MasterCard", "3": "AmericanExpress", "5": "MasterCard", "6": "Discover"}
 _VAULT_RANGE = range(900_000_000, 1_000_000_000)
 
 
@@ -66,6 +72,14 @@ def from_token(value: str) -> Means | str:
     brand = next((name for name in _CARDS if value.startswith(name)), "")
     account_type, account = _CARDS.get(brand, _VISA)
     return Means(account_type, account)
+
+
+def from_network_token(card: Mapping[str, Any]) -> Means | None:
+    """The means behind a network token; None for a cryptogram that is refused."""
+    if str(card["cryptogram"]).startswith("invalid"):
+        return None
+    number = str(card["cardNumber"])
+    return Means(_BRANDS.get(number[:1], "Visa"), number)
 
 
 class Vault:

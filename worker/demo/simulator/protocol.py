@@ -1,7 +1,7 @@
 """The protocol of the gateway: bodies in and out, request-level refusals, credentials.
 
 Every body starts with a byte order mark; API errors travel with HTTP 200; `refId` is echoed, as ""
-where the request had null. What a valid request does stands in `charging.py` and `lists.py`.
+where the request had null. What a valid request does stands in `verbs.py` and `reads.py`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ SERVED = (
     "authenticateTestRequest",
     "createTransactionRequest",
     "getMerchantDetailsRequest",
+    "getSettledBatchListRequest",
+    "getTransactionListForCustomerRequest",
+    "getTransactionListRequest",
     "getTransactionDetailsRequest",
     "getUnsettledTransactionListRequest",
 )
@@ -126,10 +129,11 @@ def _not_served(gateway: Gateway, name: str) -> Reply:
 
 
 def _authenticated(gateway: Gateway, given: Mapping[str, Any]) -> bool:
-    expected = gateway.credentials
     name, key = str(given.get("name") or ""), str(given.get("transactionKey") or "")
     if not name or not key:
         return False
+    account = gateway.accounts.get(name)
+    expected = gateway.credentials if account is None else account
     if expected.login and not hmac.compare_digest(expected.login.encode(), name.encode()):
         return False
     wanted = expected.transaction_key

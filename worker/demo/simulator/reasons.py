@@ -1,6 +1,7 @@
 """The gateway's own words: reason codes with their response code and text, and message codes.
 
-Literal tables only. Which situation leads to which code stands in `charging.py` and `protocol.py`.
+Literal tables only. Which situation leads to which code stands in `charging.py`, `capturing.py`,
+`refunding.py` and `protocol.py`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ REASONS: dict[int, tuple[str, str]] = {
     5: (ERROR, "A valid amount is required."),
     8: (ERROR, "The credit card has expired."),
     11: (ERROR, "A duplicate transaction has been submitted."),
+    15: (ERROR, "The transaction ID is invalid or not present."),
+    16: (ERROR, "The transaction cannot be found."),
     19: (ERROR, "An error occurred during processing. Please try again."),
     20: (ERROR, "An error occurred during processing. Please try again."),
     21: (ERROR, "An error occurred during processing. Please try again."),
@@ -30,13 +33,21 @@ REASONS: dict[int, tuple[str, str]] = {
     41: (DECLINED, "This transaction has been declined."),
     44: (DECLINED, "This transaction has been declined."),
     45: (DECLINED, "This transaction has been declined."),
+    47: (
+        ERROR,
+        "The amount requested for settlement cannot be greater than the amount authorized.",
+    ),
+    50: (ERROR, "This transaction is awaiting settlement and cannot be refunded."),
     52: (ERROR, "The transaction was authorized but the client could not be notified."),
+    54: (ERROR, "The referenced transaction does not meet the criteria for issuing a credit."),
+    55: (ERROR, "The sum of credits against the referenced transaction would exceed the original."),
     57: (ERROR, "An error occurred in processing. Please try again."),
     63: (ERROR, "An error occurred in processing. Please try again."),
     65: (DECLINED, "This transaction has been declined."),
     66: (ERROR, "This transaction cannot be accepted for processing."),
     123: (ERROR, "The account does not have the permission required for this request."),
     153: (ERROR, "There was an error processing the payment data."),
+    156: (ERROR, "There was an error processing the cryptogram."),
     180: (ERROR, "An error occurred during processing. Please try again."),
     191: (DECLINED, "This transaction has been declined."),
     193: (HELD, "The transaction is currently under review."),
@@ -44,17 +55,23 @@ REASONS: dict[int, tuple[str, str]] = {
     252: (HELD, "Your order has been received. Thank you for your business!"),
     253: (HELD, "Your order has been received. Thank you for your business!"),
     254: (DECLINED, "This transaction has been declined."),
+    289: (ERROR, "This processor does not accept zero dollar authorization for this card type."),
     295: (
         HELD,
         "The amount of this request was only partially approved on the given prepaid card.",
     ),
+    310: (APPROVED, "This transaction has already been voided."),
+    311: (APPROVED, "This transaction has already been captured."),
     315: (DECLINED, "The credit card number is invalid."),
     317: (DECLINED, "The credit card has expired."),
     318: (DECLINED, "A duplicate transaction has been submitted."),
+    327: (ERROR, "The void failed: the transaction's type or state does not support it."),
 }
 
 # Reasons that the gateway finds before it has a transaction: no row, transaction id "0".
-WITHOUT_TRANSACTION = frozenset({5, 8, 11, 28, 33, 37, 39, 66, 123, 153})
+WITHOUT_TRANSACTION = frozenset(
+    {5, 8, 11, 15, 16, 28, 33, 37, 39, 47, 50, 54, 55, 66, 123, 153, 156, 289, 310, 311, 327}
+)
 
 MESSAGES: dict[str, str] = {
     "I00001": "Successful.",
@@ -69,6 +86,7 @@ MESSAGES: dict[str, str] = {
     "E00014": "A required field is not present.",
     "E00027": "The transaction was unsuccessful.",
     "E00040": "The record cannot be found.",
+    "E00051": "The original transaction was not issued for this payment profile.",
     "E00053": "The server is currently too busy, please try again later.",
     "E00091": "PaymentProfileId cannot be sent with payment data.",
     "E00104": "Server in maintenance. Please try again later.",

@@ -1,4 +1,4 @@
-"""The shape of createTransaction's replies. What is said stands in `charging.py`."""
+"""The shape of createTransaction's replies. What is said stands with the rules of each type."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from worker.demo.simulator.protocol import Call, Reply, full_reply, message_repl
 from worker.demo.simulator.reasons import APPROVED, ERROR, HELD, REASONS
 
 if TYPE_CHECKING:
+    from worker.demo.simulator.gateway import Gateway
     from worker.demo.simulator.ledger import Row
 
 
@@ -26,6 +27,7 @@ def recorded(call: Call, row: Row, *, seed: int, prepaid_balance: str | None = N
         "avsResultCode": row.avs,
         "cvvResultCode": row.cvv,
         "transId": row.transaction_id,
+        "refTransID": row.ref_transaction_id,
         "accountNumber": row.means.masked,
         "accountType": row.means.account_type,
     }
@@ -40,16 +42,33 @@ def recorded(call: Call, row: Row, *, seed: int, prepaid_balance: str | None = N
     _add_user_fields(response, call)
     # Recordings of profile charges carry an empty hash.
     response["transHashSha2"] = "" if row.means.profile_id else _hash(call, row, seed=seed)
-    if row.means.profile_id:
-        response["profile"] = {
-            "customerProfileId": row.means.profile_id,
-            "customerPaymentProfileId": row.means.payment_profile_id,
-        }
+    response |= _profile(row)
     if row.network_id:
         response["networkTransId"] = row.network_id
-    response["SupplementalDataQualificationIndicator"] = 0
-    code = "E00027" if row.response_code == ERROR else "I00001"
-    return full_reply({"transactionResponse": response}, ref_id=call.ref_id, code=code)
+    return _finished(call, response)
+
+
+def acted(call: Call, row: Row, *, reason: int) -> Reply:
+    """The reply about something done to a row that was there before: its own id, twice."""
+    response = _empty_response(REASONS[reason][0])
+    response |= {
+        "authCode": row.auth_code,
+        "transId": row.transaction_id,
+        "refTransID": row.transaction_id,
+        "accountNumber": row.means.masked,
+        "accountType": row.means.account_type,
+    }
+    response |= _said(response["responseCode"], reason)
+    _add_user_fields(response, call)
+    response["transHashSha2"] = ""
+    return _finished(call, response | _profile(row))
+
+
+def raw_number(gateway: Gateway, call: Call) -> Reply:
+    """The refusal of a card or account number in clear, which is counted."""
+    gateway.calls.raw_card_attempts += 1
+    text = f"{REASONS[66][1]} (This simulator takes no card or account numbers.)"
+    return refused(call, 66, text=text)
 
 
 def refused(
@@ -69,8 +88,7 @@ def refused(
     response |= _said(response["responseCode"], reason, text=text)
     _add_user_fields(response, call)
     response["transHashSha2"] = ""
-    response["SupplementalDataQualificationIndicator"] = 0
-    return full_reply({"transactionResponse": response}, ref_id=call.ref_id, code="E00027")
+    return _finished(call, response)
 
 
 def test_answer(call: Call, *, account: str, account_type: str) -> Reply:
@@ -81,14 +99,29 @@ def test_answer(call: Call, *, account: str, account_type: str) -> Reply:
     response |= _said(APPROVED, 1)
     _add_user_fields(response, call)
     response["transHashSha2"] = ""
-    response["SupplementalDataQualificationIndicator"] = 0
-    return full_reply({"transactionResponse": response}, ref_id=call.ref_id)
+    return _finished(call, response)
 
 
 def without_transaction(call: Call, code: str, *, text: str | None = None) -> Reply:
     """A request-level refusal of a charge: its transactionResponse is as good as empty."""
     empty = {"transactionResponse": {"SupplementalDataQualificationIndicator": 0}}
     return {**empty, **message_reply(code, text, ref_id=call.ref_id)}
+
+
+def _finished(call: Call, response: dict[str, Any]) -> Reply:
+    response["SupplementalDataQualificationIndicator"] = 0
+    code = "E00027" if response["responseCode"] == ERROR else "I00001"
+    return full_reply({"transactionResponse": response}, ref_id=call.ref_id, code=code)
+
+
+def _profile(row: Row) -> dict[str, Any]:
+    if not row.means.profile_id:
+        return {}
+    ids = {
+        "customerProfileId": row.means.profile_id,
+        "customerPaymentProfileId": row.means.payment_profile_id,
+    }
+    return {"profile": ids}
 
 
 def _empty_response(response_code: str) -> dict[str, Any]:

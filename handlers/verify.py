@@ -1,0 +1,169 @@
+"""The verb of a verification: ask the gateway how the charge stands, answer with a snapshot. Knowledge only improves.
+
+It is also the way in which a person's ruling about a conflicted payment comes in.
+"""
+
+from datetime import datetime
+from typing import Final
+
+from handlers.decisions import (
+    REFUND_DIFFERS,
+    Again,
+    Said,
+    denied,
+    look_at_charge,
+    not_yours,
+    ours,
+    ruled,
+)
+from handlers.domain.commands import Ruling, VerifyPayment
+from handlers.domain.facts import Facts, Needs, Sight, Standing
+from handlers.domain.payments import News, Payment
+from handlers.domain.recovery import Inquiry
+from handlers.domain.states import Fact, PaymentState, RequestFact
+from handlers.domain.verdicts import Advice, Definite, Reason, Unknown
+from handlers.ports import Operation, Rules
+
+_VERIFIED: Final = ours("verified", "The gateway was asked.", advice=Advice.UNDECIDED)
+_FACTS: Final = {
+    Standing.RESERVED: Fact.RESERVED,
+    Standing.TAKEN: Fact.TAKEN,
+    Standing.SETTLED: Fact.SETTLED,
+    Standing.HELD: None,
+    Standing.VOIDED: Fact.VOIDED,
+    Standing.EXPIRED: Fact.EXPIRED,
+    Standing.DECLINED: None,
+    Standing.RETURNED: Fact.RETURNED,
+    Standing.CHARGED_BACK: Fact.CHARGED_BACK,
+    Standing.UNCLEAR: None,
+}
+_MOVED: Final = frozenset({Standing.TAKEN, Standing.SETTLED})
+
+
+def _command(operation: Operation) -> VerifyPayment:
+    assert isinstance(operation.command, VerifyPayment), "this verb's own command"
+    return operation.command
+
+
+def needs(operation: Operation, *, rules: Rules) -> Needs:
+    """How the charge stands. What was never opened, no gateway knows."""
+    origin = operation.origin
+    known = operation.payment.transaction_id or (origin is not None and origin.invoice_number)
+    if not known or _command(operation).ruling is not None:
+        return Needs()
+    return look_at_charge(operation, rules)
+
+
+def plan(operation: Operation, facts: Facts, *, rules: Rules, now: datetime) -> Said:
+    """What the look says."""
+    del rules, now  # knowledge does not depend on them
+    command = _command(operation)
+    strange = not_yours(operation, command)
+    if strange is not None:
+        return strange
+    if command.ruling is not None:
+        return _ruled(operation, command.ruling)
+    if facts.sight is None:
+        text = facts.unseen or "Nothing of this payment was ever sent to the gateway."
+        return Said(_news(ours("not_seen", text, advice=Advice.UNDECIDED)))
+    return Said(_seen(operation.payment, facts.sight))
+
+
+def _news(reason: Reason) -> News:
+    return News(asked=RequestFact.DONE, reason=reason)
+
+
+def _seen(payment: Payment, sight: Sight) -> News:
+    fact = _FACTS[sight.standing]
+    told = sight.money
+    known_minor = payment.captured_minor or payment.authorised_minor
+    if sight.standing in _MOVED and (
+        told is None
+        or told.currency != payment.money.currency
+        or (payment.captured_minor and told.amount_minor != payment.captured_minor)
+        or told.amount_minor > max(payment.authorised_minor, payment.money.amount_minor)
+    ):
+        what = f"{told.amount_minor} of {told.currency}" if told else "an unreadable amount"
+        text = (
+            f"The gateway shows {what}, we know of {known_minor} minor units. A person must decide."
+        )
+        return News(
+            fact=Fact.CONTRADICTED,
+            asked=RequestFact.DONE,
+            reason=ours("amount_differs", text, advice=Advice.REVIEW),
+            transaction_id=sight.transaction_id,
+        )
+    if fact is Fact.SETTLED and payment.state is PaymentState.AUTHORIZED:
+        fact = Fact.TAKEN  # captured without us: that comes first, and is told
+    moved = told.amount_minor if told is not None else 0
+    return News(
+        fact=fact,
+        asked=RequestFact.DONE,
+        reason=_VERIFIED,
+        authorised_minor=moved if fact is Fact.RESERVED else 0,
+        captured_minor=moved if sight.standing in _MOVED else 0,
+        transaction_id=sight.transaction_id,
+        expires_at=payment.expires_at,
+    )
+
+
+def _ruled(operation: Operation, ruling: Ruling) -> Said:
+    payment = operation.payment
+    if ruling.about:  # that operation has heard of it while it was undecided, or has ended before
+        text = f"{ruling.about} is decided; its own status says how."
+        return Said(_news(ours("decided", text, advice=Advice.UNDECIDED)))
+    if ruling.version != payment.version:
+        return denied(
+            "overtaken",
+            text=f"The payment has moved on since (version {ruling.version}, now {payment.version})."
+            " Nothing was done; look at it again (`review show`).",
+            advice=Advice.REVIEW,
+        )
+    if payment.state is not PaymentState.CONFLICTED:
+        return denied(
+            "nothing_to_rule",
+            text=f"The payment is {payment.state}: there is nothing that a person must decide.",
+        )
+    if payment.reason.code == REFUND_DIFFERS:
+        fact = Fact.RULED_TAKEN  # the word is about the refund; its amount stays reserved
+    elif not ruling.happened:
+        fact = Fact.RULED_NOT_CHARGED
+    else:
+        fact = Fact.RULED_TAKEN if payment.captured_minor else Fact.RULED_RESERVED
+    return Said(ruled(ruling, asked=RequestFact.DONE, fact=fact))
+
+
+def question(operation: Operation, inquiry: Inquiry, *, rules: Rules) -> None:
+    """A verification sends nothing, so nothing can have become of it: after a loss of time it is planned anew."""
+    del operation, inquiry, rules
+
+
+def silence(operation: Operation) -> News:
+    """It moves nothing, whatever is not known."""
+    assert operation.request is not None
+    return _news(_VERIFIED)
+
+
+def absence(operation: Operation) -> Again:
+    """It may always be repeated."""
+    assert operation.request is not None
+    return Again()
+
+
+def rule(operation: Operation, ruling: Ruling) -> News | None:
+    """It is never undecided."""
+    del operation, ruling
+    return None
+
+
+def judge(
+    operation: Operation, verdict: Definite | Unknown, *, rules: Rules, now: datetime
+) -> News:
+    """A verification that was asked for after a loss of time ends with what is known."""
+    assert operation.request is not None
+    del rules, now  # knowledge does not depend on them
+    match verdict:
+        case Unknown():
+            return News(asked=RequestFact.UNDECIDED, reason=verdict.reason)
+        case _:
+            return _news(_VERIFIED)

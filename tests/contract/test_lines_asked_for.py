@@ -1,0 +1,206 @@
+"""Who asks, and what a person says: both hasten what waits, and neither is used up unheard. On a real PostgreSQL."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from db_client.moves import Answer, Conclude, Open, Park
+from handlers.domain.commands import (
+    Command,
+    InitiatePayment,
+    RefundPayment,
+    Ruling,
+    VerifyPayment,
+)
+from handlers.domain.intents import Intent, Refund
+from handlers.domain.money import Money
+from handlers.domain.payments import News, learn
+from handlers.domain.recovery import Stage
+from handlers.domain.states import Fact, RequestFact
+from handlers.domain.verdicts import Advice, Method, Reason
+from handlers.ports import Moved, Operation, Wait
+from tests.contract.journal_stage import (
+    DEADLINE_S,
+    Desk,
+    JournalStage,
+    admission,
+    intent,
+    message,
+    staged,
+    working,
+)
+from tests.doubles.values import MIDNIGHT, command
+from worker.routes import STATUS
+
+_WHY = Reason("1", "It was so.", Advice.HARD)
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JournalStage]:
+    """A server for this file."""
+    with staged(tmp_path_factory.mktemp("lanes")) as one:
+        yield one
+
+
+@pytest.fixture
+def desk(stage: JournalStage) -> Iterator[Desk]:
+    """A session on empty tables."""
+    stage.clear()
+    with working(stage) as one:
+        yield one
+
+
+def _carry(desk: Desk, of: Operation, *, news: News, open_: Intent | None = None) -> Operation:
+    """Open, answer and conclude it as the passage does."""
+    if open_ is not None:
+        [moved] = desk.write(Open(of, open_, {"request": "frozen"}, DEADLINE_S))
+        assert isinstance(moved, Moved), moved
+        of = moved.operation
+    told = learn(of.snapshot, news)
+    assert told is not None
+    [moved] = desk.write(Answer(of, told, {"said": "so"}, news.follow_up))
+    assert isinstance(moved, Moved), moved
+    status = message(f"{of.operation_id} {told.payment.version}", topic=STATUS)
+    [moved] = desk.write(Conclude(moved.operation, [status], None))
+    assert isinstance(moved, Moved), moved
+    return moved.operation
+
+
+def _paid(desk: Desk, minor: int = 1000) -> InitiatePayment:
+    """A payment that is captured."""
+    of = command(money=Money(minor, "USD"))
+    operation = desk.admit_one(of)
+    news = News(
+        _WHY, Fact.TAKEN, authorised_minor=minor, captured_minor=minor, transaction_id="60001"
+    )
+    _carry(desk, operation, news=news, open_=intent(operation))
+    return of
+
+
+def _refund(of: InitiatePayment, minor: int, *, name: str = "r1", **changes: Any) -> RefundPayment:
+    base: dict[str, Any] = {
+        "payment_id": of.payment_id,
+        "refund_id": f"{name}-{of.payment_id}",
+        "money": Money(minor, "USD"),
+        "issued_at": MIDNIGHT,
+    }
+    return RefundPayment(**{**base, **changes})
+
+
+def _refunding(of: Operation, minor: int, *, attempt: int = 1) -> Refund:
+    number = f"R{of.operation_id[-12:]}{attempt}"[-20:]
+    return Refund(
+        of.operation_id,
+        attempt=attempt,
+        invoice_number=number,
+        reference=number,
+        money=Money(minor, "USD"),
+        merchant_account="main",
+        transaction_id="60001",
+        method=Method("card", "Visa", "1111"),
+    )
+
+
+def _stage_of(stage: JournalStage, of: Command) -> str:
+    return str(
+        stage.one("SELECT stage FROM operation WHERE operation_id = :id", id=of.operation_id)
+    )
+
+
+def _due(desk: Desk) -> list[str]:
+    return desk.reader.due(most=10)
+
+
+def _undecided(desk: Desk) -> tuple[InitiatePayment, Operation]:
+    """A payment whose answer was lost: told as pending, asked for in an hour."""
+    of = command()
+    operation = desk.admit_one(of)
+    [moved] = desk.write(Open(operation, intent(operation), {"r": 1}, DEADLINE_S))
+    told = learn(moved.operation.snapshot, News(_WHY, Fact.UNDECIDED))
+    assert told is not None
+    [moved] = desk.write(Answer(moved.operation, told, {}))
+    [moved] = desk.write(
+        Conclude(moved.operation, [message("unknown")], Wait(3600.0, "asking", asked=True))
+    )
+    return of, moved.operation
+
+
+def _question(of: InitiatePayment, name: str, *, ruling: Ruling | None = None) -> VerifyPayment:
+    return VerifyPayment(
+        payment_id=of.payment_id, verification_id=name, issued_at=MIDNIGHT, ruling=ruling
+    )
+
+
+def test_whoever_asks_hastens_and_is_answered(desk: Desk, stage: JournalStage) -> None:
+    """A verification makes due what is asked for; where that stays undecided, it is answered by what is known."""
+    of, operation = _undecided(desk)
+    desk.admit(admission(_question(of, "q1")))
+    assert [operation.operation_id] == _due(desk)
+    desk.write(Park(desk.load(operation.operation_id), Wait(60.0, "not seen", asked=True)))
+    assert Stage.CONCLUDED == _stage_of(stage, _question(of, "q1"))
+    last = desk.outbox[-1].message
+    assert "unknown" == last.event_id
+    assert b"verification:q1" == dict(last.headers)["answers"]
+
+
+@pytest.mark.parametrize(
+    ("about", "version", "counts"),
+    [
+        ("initiation:{}", 1, True),
+        ("initiation:{}", 2, False),
+        ("refund:r1", 1, False),
+        ("", 1, False),
+    ],
+)
+def test_a_persons_word_reaches_what_it_is_about(
+    desk: Desk, stage: JournalStage, *, about: str, version: int, counts: bool
+) -> None:
+    """Only the operation that it names hears it, only as it stood when it was said, and it is never used up unheard."""
+    of, operation = _undecided(desk)
+    ruling = Ruling(
+        happened=False,
+        by="ann",
+        why="the bank says no",
+        about=about.format(of.payment_id),
+        version=version,
+    )
+    asked_before = desk.load(operation.operation_id)
+    desk.admit(admission(_question(of, "q1", ruling=ruling)))
+    desk.write(Park(asked_before, Wait(3600.0, "asked before the word came", asked=True)))
+    assert Stage.QUEUED == _stage_of(stage, _question(of, "q1"))
+    loaded = desk.load(operation.operation_id)
+    assert (ruling if counts else None) == loaded.ruling
+    soon = stage.one(
+        "SELECT due_at < clock_timestamp() + interval '1 minute' FROM operation"
+        " WHERE operation_id = :id",
+        id=operation.operation_id,
+    )
+    assert ("initiation" in about) == soon
+
+
+def test_what_was_refused_as_too_early_is_not_hastened(desk: Desk, stage: JournalStage) -> None:
+    """Asking for news makes a look sooner, but never another try of what the gateway has just turned away."""
+    paid = _paid(desk)
+    refund = _refund(paid, 300)
+    desk.admit(admission(refund))
+    of = desk.load(refund.operation_id)
+    [moved] = desk.write(Open(of, _refunding(of, 300), {"r": 1}, DEADLINE_S))
+    told = learn(
+        moved.operation.snapshot, News(_WHY, asked=RequestFact.DEFERRED, reserve_minor=300)
+    )
+    assert told is not None
+    [moved] = desk.write(Answer(moved.operation, told, {}))
+    desk.write(Conclude(moved.operation, [message("later")], Wait(3600.0, "54", release=True)))
+    desk.admit(admission(_question(paid, "q1")))
+    assert not desk.reader.must_go_on()
+    ruling = Ruling(
+        happened=False,
+        by="ann",
+        why="seen",
+        about=refund.operation_id,
+        version=told.payment.version,
+    )
+    desk.admit(admission(_question(paid, "q2", ruling=ruling)))
+    assert desk.reader.must_go_on()
+    assert Stage.DEFERRED == _stage_of(stage, refund)

@@ -5,69 +5,24 @@ The gateway begins half a year ago: what is to be too old is charged and settled
 must not know beforehand is done by `Merchant`, or by faults and settings of the simulator.
 """
 
-import random
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from io import BytesIO
 from typing import Any, Final
 
-import fastavro
 import psycopg
-from confluent_kafka import Producer
 
-from avro.catalog import Catalog
-from avro.command_records import from_command
-from handlers.domain.commands import InitiatePayment, Mode, Ruling
-from handlers.domain.means import OpaqueData
+from db_client.audit import read_journal
+from handlers.domain.commands import Mode, Ruling
+from handlers.domain.means import OpaqueData, StoredProfile
 from handlers.domain.money import Money
 from handlers.domain.secret import Secret
-from tests.acceptance.front_door import STRICT, Cast, FrontDoor, front_door
-from tests.crash.installation import installed, wait_until
+from tests.acceptance.front_door import AGO_D, LONG_AGO_D, SETTINGS, Cast
+from tests.crash.installation import wait_until
 from worker import wiring
-from worker.demo import stage as stage_module
 from worker.demo.audit import settings_of
 from worker.demo.stage import Stage
 
-SETTINGS: Final = {**STRICT, "refund_days": "190"}
-_DAY_S: Final = 86_400
-_LONG_AGO_D, _AGO_D = (
-    200,
-    185,
-)  # the first is beyond our limit, the second beyond the gateway's only
-_THEN: Final = (
-    "import time; now = time.time; time.time = lambda: now() - {seconds};"
-    " from worker.demo.simulator.__main__ import main; raise SystemExit(main())"
-)
-_PAN: Final = "4111111111111111"
 _ACCEPT: Final = "COMMON.ACCEPT.INAPP.PAYMENT"
-
-
-@contextmanager
-def door_to_the_past(base: Stage, name: str) -> Iterator[FrontDoor]:
-    """A front door whose gateway's clock stands half a year back."""
-    with installed(base, name) as installation, ExitStack() as stack:
-        stage = installation.stage
-        key = stage.environment["WORKER_GATEWAY_TRANSACTION_KEY_FILE"]
-        simulator, urls = stage_module.serve(
-            stack,
-            stage.folder,
-            name="simulator-then",
-            argv=(
-                "-c", _THEN.format(seconds=_LONG_AGO_D * _DAY_S), "--port", "0", "--control-port", "0",
-                "--login", "demo-login", "--transaction-key-file", key, "--seed", "1",
-            ),
-        )  # fmt: skip
-        stage.simulator, stage.gateway_control = simulator, urls["control_url"]
-        stage.environment["WORKER_GATEWAY_URL"] = urls["url"]
-        stage.environment |= {f"WORKER_{it.upper()}": value for it, value in SETTINGS.items()}
-        installation.worker("worker", settings=SETTINGS)
-        door = front_door(installation)
-        try:
-            yield door
-        finally:
-            door.ear.tail.close()
 
 
 class Scenes(Cast):
@@ -80,26 +35,26 @@ class Scenes(Cast):
             self._long_ago,
             self._refusals,
             self._declines,
-            self._dead_letters,
             self._behind_our_back,
             self._captures,
             self._before_settlement,
             self._races,
             self._after_settlement,
-            self._rulings,
             self._never_seen,
             self._nobody_answered,
+            self._rulings,
         ):
             scene()
 
     def _before_their_payments(self) -> None:
         """A void that comes too early, and a refund of what never comes."""
-        self.part("early")
+        early = self.part("early")
         self.part("nobody")
-        self.door.ask(
-            self.asked("void", "early"),
-            self.asked("refund", "nobody"),
-        )
+        self.door.ask(self.asked("void", "early"), self.asked("refund", "nobody"))
+        url = self.door.stage.journal_url
+        assert wait_until(lambda: len(read_journal(url).requests) == 2)
+        self.door.ask(early)
+        self.stand({"early": "refused", "void-early": "processed"})
 
     def _long_ago(self) -> None:
         """Charged, settled and authorised half a year ago."""
@@ -107,10 +62,10 @@ class Scenes(Cast):
         self.paid("expired", mode=Mode.AUTHORISE)
         self.paid("let go", mode=Mode.AUTHORISE)
         self.door.settle()
-        self.clock(_LONG_AGO_D - _AGO_D)
+        self.clock(LONG_AGO_D - AGO_D)
         self.paid("too old there")
         self.door.settle()
-        self.clock(_AGO_D)
+        self.clock(AGO_D)
         self.door.ask(
             self.asked("refund", "too-old", part="too old"),
             self.asked("refund", "too-old-there", part="too old there"),
@@ -120,7 +75,7 @@ class Scenes(Cast):
         self.stand(
             {
                 "refund-too-old": "failed",
-                "refund-too-old-there": "failed",
+                "refund-too-old-there": "deferred",
                 "capture-expired": "failed",
                 "void-let-go": "processed",
             }
@@ -144,7 +99,7 @@ class Scenes(Cast):
         self.part("second", order_id=first.order_id, user_id=first.user_id, money=first.money)
         refused = (
             "euro", "late", "old", "no order", "of another", "canceled", "paid before", "in euro", "dearer",
-            "second", "early",
+            "second",
         )  # fmt: skip
         self.door.ask(*(self.cast[name] for name in refused))
         self.stand(dict.fromkeys(refused, "refused"))
@@ -189,34 +144,6 @@ class Scenes(Cast):
         self.stand(dict.fromkeys(("soft", "hard", "fix"), "declined"))
         self.stand({"review": "held"})
         self.stand(dict.fromkeys(("lost", "silent", "page", "broken"), "captured"))
-
-    def _dead_letters(self) -> None:
-        """What is no command of ours."""
-        door, shop = self.door, self.door.shop
-        first = self.cast["first"]
-        topic, key, value, _ = shop.record(first)
-        self.part("card")
-        card = shop.record(replace(self.cast["card"], description=f"card {_PAN}"))
-        ruling = Ruling(happened=True, by="nobody", why="not signed")
-        unsigned = shop.verification("unsigned", first)
-        other = replace(first, money=Money(first.money.amount_minor + 1, "USD"))
-        door.send(
-            [
-                (topic, b"garbled", random.Random(1).randbytes(50), {}),
-                (topic, b"another-key", value, {}),
-                card,
-                shop.record(other),
-                shop.record(replace(unsigned, ruling=ruling)),
-            ]
-        )
-        self.part("long ago")
-        properties = settings_of(door.stage).kafka_properties()
-        producer = Producer({**properties, "log_level": "2"})
-        at_ms = int((datetime.now(UTC) - timedelta(days=2)).timestamp() * 1000)
-        producer.produce(topic, shop.record(self.cast["long ago"])[2], b"stale", timestamp=at_ms)
-        producer.produce(topic, _too_large(first, header=value[:10]), key)
-        assert not producer.flush(20)
-        assert door.ear.hears(lambda: len(door.ear.letters) >= _LETTERS)
 
     def _behind_our_back(self) -> None:
         """Somebody acts in the merchant interface before the gateway shows us what became of our charge."""
@@ -322,9 +249,15 @@ class Scenes(Cast):
         self.door.settle()
         self.stand({"void-raced": "failed", "refund-raced": "processed"})
         self.stand({"void-raced-there": "failed", "raced void": "refunded"})
+        self.ask("verification", "raced-there", part="raced there")  # as the refusal says
+        self.stand({"verification-raced-there": "processed", "raced there": "captured"})
 
     def _after_settlement(self) -> None:
         """Refunds and voids of what is settled, returned or charged back."""
+        profile = {"customerProfileId": "77", "paymentProfileId": "78", "account": ""}
+        self.door.stage.gateway("POST", "/profiles", body={"profiles": [profile]})
+        self.door.ask(self.part("digits", means=StoredProfile("77", "78")))
+        self.stand({"digits": "captured"})
         self.part("bank", **_bank(self.door.numbers))
         self.part("returned", **_bank(self.door.numbers))
         self.door.ask(self.cast["bank"], self.cast["returned"])
@@ -338,7 +271,7 @@ class Scenes(Cast):
             transactionType="refundTransaction", refTransId=self.transaction("settled"),
         )  # fmt: skip
         self.door.ask(
-            *(self.asked("refund", name) for name in ("bank", "returned", "settled")),
+            *(self.asked("refund", name) for name in ("bank", "returned", "settled", "digits")),
             self.asked("refund", "charged-back", part="charged back"),
             self.asked("void", "settled"),
         )
@@ -348,23 +281,13 @@ class Scenes(Cast):
                 "refund-returned": "failed",
                 "refund-charged-back": "failed",
                 "refund-settled": "failed",
+                "refund-digits": "failed",
                 "void-settled": "failed",
                 "refund-deferred": "processed",
             }
         )
         self.ask("verification", "settled")
         self.stand({"verification-settled": "processed"})
-
-    def _rulings(self) -> None:
-        """A person's word, signed: about what is contradicted, and about what needs none."""
-        wire = wiring.event_wire(settings_of(self.door.stage))
-        for name, part in (("ruled", "captured"), ("no-ruling", "first")):
-            ruling = Ruling(happened=True, by="auditor", why="seen in the merchant interface")
-            asked = self.door.shop.verification(f"verification-{name}", self.cast[part])
-            message = wire.command(replace(asked, ruling=ruling), traceparent="")
-            assert message.value is not None
-            self.door.send([(message.topic, message.key, message.value, dict(message.headers))])
-        self.stand({"verification-ruled": "processed", "verification-no-ruling": "failed"})
 
     def _never_seen(self) -> None:
         """The gateway does not show a charge: after so many looks over so long a time it is told so."""
@@ -404,22 +327,44 @@ class Scenes(Cast):
         self.stand({"hung": "failed", "capture-hung": "processed", "void-hung": "processed"})
         self.stand({"refund-hung": "unknown"})
 
+    def _rulings(self) -> None:
+        """A person's word, signed: about what is contradicted, undecided, over, or needs none."""
+        refund = f"refund:{self.name_of('refund-hung')}"
+        self._rule("needless", part="first")
+        self._rule("of-refund", part="hung refund", about=refund)
+        self._rule("heeded", part="captured")
+        self.stand(
+            {
+                "verification-needless": "failed",
+                "verification-of-refund": "processed",
+                "refund-hung": "failed",
+                "verification-heeded": "processed",
+            }
+        )
+        self._rule("overtaken", part="captured", late=1)
+        self.stand({"verification-overtaken": "failed"})
 
-_LETTERS: Final = 8  # those of the scene, and the refund of an unknown payment
+    def _rule(self, name: str, *, part: str, about: str = "", late: int = 0) -> None:
+        """Publish a ruling as `review decide` does, `late` versions ago."""
+        payment = self.cast[part]
+        ruling = Ruling(
+            happened=not about,
+            by="auditor",
+            why="seen in the merchant interface",
+            about=about,
+            version=self.door.ear.statuses[payment.payment_id][-1]["version"] - late,
+        )
+        asked = self.door.shop.verification(f"verification-{name}", payment)
+        wire = wiring.event_wire(settings_of(self.door.stage))
+        message = wire.command(replace(asked, ruling=ruling), traceparent="")
+        assert message.value is not None
+        self.door.send([(message.topic, message.key, message.value, dict(message.headers))])
 
 
 def _bank(number: int) -> dict[str, Any]:
     """A bank account, and an amount that the gateway takes from one."""
     token = OpaqueData(_ACCEPT, Secret(f"bank-{number}"))
     return {"means": token, "money": Money(5000, "USD")}
-
-
-def _too_large(command: InitiatePayment, *, header: bytes) -> bytes:
-    record = from_command(command) | {"description": "x" * 300_000}
-    body = BytesIO()
-    schema = Catalog().current("payment_initiation")
-    fastavro.schemaless_writer(body, schema.parsed, record)
-    return header + body.getvalue()
 
 
 def _hanging(stage: Stage) -> int:

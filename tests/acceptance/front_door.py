@@ -5,7 +5,8 @@ can do in the merchant interface, behind the worker's back.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -15,8 +16,9 @@ import httpx
 from avro import catalog
 from avro.reader import Reader
 from handlers.domain.commands import Command, InitiatePayment, Mode
-from tests.crash.installation import SHORT, Installation, wait_until
+from tests.crash.installation import SHORT, Installation, installed, wait_until
 from worker import wiring
+from worker.demo import stage as stage_module
 from worker.demo.audit import settings_of
 from worker.demo.shop import Record, Shop
 from worker.demo.stage import Stage
@@ -32,6 +34,13 @@ STRICT: Final = {
     "order_cache_s": "0",
 }
 _LOGIN: Final = "demo-login"
+SETTINGS: Final = {**STRICT, "refund_days": "190"}
+_DAY_S: Final = 86_400
+LONG_AGO_D, AGO_D = 200, 185  # the first is beyond our limit, the second beyond the gateway's only
+_THEN: Final = (
+    "import time; now = time.time; time.time = lambda: now() - {seconds};"
+    " from worker.demo.simulator.__main__ import main; raise SystemExit(main())"
+)
 Told = dict[str, Any]
 
 
@@ -250,7 +259,7 @@ class Cast:
 
     def clock(self, days: float) -> None:
         """Let days pass at the gateway."""
-        self.door.stage.gateway("POST", "/clock", body={"advance_s": days * 86_400})
+        self.door.stage.gateway("POST", "/clock", body={"advance_s": days * _DAY_S})
 
     def half(self, name: str) -> int:
         """A half of a part's amount, in minor units."""
@@ -277,3 +286,29 @@ def front_door(installation: Installation) -> FrontDoor:
     return FrontDoor(
         installation, Ear(tail, wiring.wire_reader(settings), kinds), installation.shop()
     )
+
+
+@contextmanager
+def door_to_the_past(base: Stage, name: str) -> Iterator[FrontDoor]:
+    """A front door whose gateway's clock stands half a year back."""
+    with installed(base, name) as installation, ExitStack() as stack:
+        stage = installation.stage
+        key = stage.environment["WORKER_GATEWAY_TRANSACTION_KEY_FILE"]
+        simulator, urls = stage_module.serve(
+            stack,
+            stage.folder,
+            name="simulator-then",
+            argv=(
+                "-c", _THEN.format(seconds=LONG_AGO_D * _DAY_S), "--port", "0", "--control-port", "0",
+                "--login", "demo-login", "--transaction-key-file", key, "--seed", "1",
+            ),
+        )  # fmt: skip
+        stage.simulator, stage.gateway_control = simulator, urls["control_url"]
+        stage.environment["WORKER_GATEWAY_URL"] = urls["url"]
+        stage.environment |= {f"WORKER_{it.upper()}": value for it, value in SETTINGS.items()}
+        installation.worker("worker", settings=SETTINGS)
+        door = front_door(installation)
+        try:
+            yield door
+        finally:
+            door.ear.tail.close()

@@ -74,7 +74,7 @@ def _keys(life: Life) -> set[bytes]:
     return {it.encode() for it in (payment.payment_id, payment.order_id, payment.user_id)}
 
 
-def told_instead(books: Books, life: Life, instead: Sequence[Seen]) -> Books:
+def told_instead(books: Books, life: Life, *, instead: Sequence[Seen]) -> Books:
     """Other events about this payment."""
     others = [it for it in books.events if it.key not in _keys(life)]
     return replace(books, events=[*others, *instead])
@@ -119,30 +119,30 @@ def _request_lost_beside_a_letter(books: Books) -> Books:
 
 
 def _not_told_of_a_version(books: Books) -> Books:
-    return told_instead(books, FAILED, told([FAILED])[2:])
+    return told_instead(books, FAILED, instead=told([FAILED])[2:])
 
 
 def _versions_in_disorder(books: Books) -> Books:
-    return told_instead(books, FAILED, told([Life(FAILED.told[::-1])]))
+    return told_instead(books, FAILED, instead=told([Life(FAILED.told[::-1])]))
 
 
 def _another_order_news(books: Books) -> Books:
     other = _changed(VOIDED, 1, state=PaymentState.REFUNDED)
     orders = [it for it in told([other]) if it.topic == "order_events"]
     others = [it for it in told([VOIDED]) if it.topic != "order_events"]
-    return told_instead(books, VOIDED, [*others, *orders])
+    return told_instead(books, VOIDED, instead=[*others, *orders])
 
 
 def _second_partial_refund_not_news(books: Books) -> Books:
     """The state's name is the same after the second partial refund, but the order must hear of it."""
     snapshot = REFUNDED_IN_PARTS.told[3].payment
     quiet = _changed(REFUNDED_IN_PARTS, 3, state_version=snapshot.version - 1)
-    return told_instead(books, REFUNDED_IN_PARTS, told([quiet]))
+    return told_instead(books, REFUNDED_IN_PARTS, instead=told([quiet]))
 
 
 def _customer_not_told(books: Books) -> Books:
     rest = [it for it in told([DEFERRED]) if it.topic != "notification_events"]
-    return told_instead(books, DEFERRED, rest)
+    return told_instead(books, DEFERRED, instead=rest)
 
 
 def _strange_repeat(books: Books) -> Books:
@@ -153,21 +153,21 @@ def _strange_repeat(books: Books) -> Books:
 
 def _verification_unanswered(books: Books) -> Books:
     quiet = Life((*PAID.told[:1], Snapshot(PAID.told[1].payment, None)))
-    return told_instead(books, PAID, told([quiet]))
+    return told_instead(books, PAID, instead=told([quiet]))
 
 
 def _refund_told_otherwise(books: Books) -> Books:
     other = request_changed(REFUNDED_IN_PARTS, 4, state=RequestState.UNKNOWN)
-    return told_instead(books, REFUNDED_IN_PARTS, told([other]))
+    return told_instead(books, REFUNDED_IN_PARTS, instead=told([other]))
 
 
 def _totals_told_otherwise(books: Books) -> Books:
-    return told_instead(books, CAPTURED, told([_changed(CAPTURED, 1, captured_minor=599)]))
+    return told_instead(books, CAPTURED, instead=told([_changed(CAPTURED, 1, captured_minor=599)]))
 
 
 def _went_on_untold(books: Books) -> Books:
     other = request_changed(CONTINUED, 1, state=RequestState.UNKNOWN)
-    return told_instead(books, CONTINUED, told([other]))
+    return told_instead(books, CONTINUED, instead=told([other]))
 
 
 def _refunded_twice(books: Books) -> Books:
@@ -238,11 +238,11 @@ DOCTORS: Final[list[tuple[str, Callable[[Books], Books], str]]] = [
      "p1: told twice on payment_status"),
     ("letter twice", lambda it: replace(it, events=[*it.events, letter(b"poison", offset=7)]),
      "dead letter told twice"),
-    ("never told", lambda it: told_instead(it, PAID, []), "p1: told versions []"),
+    ("never told", lambda it: told_instead(it, PAID, instead=[]), "p1: told versions []"),
     ("version gap", _not_told_of_a_version, "p5: told versions [2], stands at 2"),
     ("order of versions", _versions_in_disorder, "p5: told versions [2, 1], stands at 2"),
     ("told another state",
-     lambda it: told_instead(it, DECLINED, told([_changed(DECLINED, 0, state=PaymentState.REFUSED)])),
+     lambda it: told_instead(it, DECLINED, instead=told([_changed(DECLINED, 0, state=PaymentState.REFUSED)])),
      "p3: told refused, is declined"),
     ("totals told otherwise", _totals_told_otherwise, "p6: captured_minor: told 599, 600 in the journal"),
     ("order not told", lambda it: replace(it, events=[e for e in it.events if e.key != b"o1"]),

@@ -112,7 +112,7 @@ def test_a_verification_answered_by_what_was_told() -> None:
     quiet = Life(PAID.told[:1])
     first = told([quiet])[0]
     again = replace(first, headers={**first.headers, "answers": b"verification:q0,verification:q1"})
-    books = told_instead(agreeing(), PAID, [*told([quiet]), again])
+    books = told_instead(agreeing(), PAID, instead=[*told([quiet]), again])
     books = with_entry(books, PAID, version=1)
     recorded = [*without(books.recorded, payment_id="p1"), record(quiet)]
 
@@ -129,7 +129,7 @@ def test_what_is_open_may_have_moved() -> None:
         with_request(agreeing(), "r10", **unknown), "6010", status="settledSuccessfully"
     )
     other = request_changed(DEFERRED, 1, state=RequestState.UNKNOWN)
-    books = told_instead(books, DEFERRED, told([other]))
+    books = told_instead(books, DEFERRED, instead=told([other]))
     books = with_refund_recorded(books, "r10", state="unknown")
     within = with_row(books, given_back("780", 400, invoiceNumber="INVr10", refTransId="6010"))
     above = with_row(books, given_back("780", 401, invoiceNumber="INVr10", refTransId="6010"))

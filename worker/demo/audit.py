@@ -1,15 +1,17 @@
 """Reads the four books of an installation at rest, and waits for that rest."""
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from avro.commands import to_command
+from avro.reader import Reader
 from db_client.audit import JournalBook, read_journal
 from handlers.domain.commands import InitiatePayment
 from worker import kafka_admin, wiring
 from worker.config import Settings, read_settings
 from worker.demo.books import Asked, Books, Verdict, compare
 from worker.demo.stage import Stage
+from worker.kafka_admin import Seen
 from worker.own_signature import SIGNATURE_HEADER
 
 _RESTING = frozenset({"concluded", "asking", "deferred"})
@@ -76,31 +78,32 @@ def audit(
     settings = settings_of(stage)
     topics = wiring.topics(settings)
     kinds = {it: kind for it, kind in wiring.topic_kinds(settings).items() if it in topics.events}
-    events = kafka_admin.read_topics(
-        settings.kafka_properties(), [*topics.events, *topics.dead_letters], follow=False
-    )
+    everything = [*topics.events, *topics.dead_letters, *topics.commands]
+    seen = list(kafka_admin.read_topics(settings.kafka_properties(), everything, follow=False))
+    commands = [it for it in seen if it.topic in topics.commands]
+    reader = wiring.wire_reader(settings)
     books = Books(
         ledger=_own(stage.ledger(), name),
         journal=read_journal(stage.journal_url),
         recorded=[it for it in stage.recorded_payments() if it["payment_id"].startswith(name)],
         refunds=[it for it in stage.recorded_refunds() if it["payment_id"].startswith(name)],
-        events=list(events),
+        events=[it for it in seen if it.topic not in topics.commands],
         published=list(published),
-        requests=[*requests, *_of_our_own(settings)],
+        requests=[*requests, *_of_our_own(commands, reader, kinds=topics.commands)],
         kinds=kinds,
         time_lost=time_lost,
     )
-    return compare(books, wiring.wire_reader(settings))
+    return compare(books, reader)
 
 
-def _of_our_own(settings: Settings) -> Iterator[Asked]:
+def _of_our_own(
+    commands: Iterable[Seen], reader: Reader, *, kinds: Mapping[str, str]
+) -> Iterator[Asked]:
     """The commands that workers and operators published, signed: they must not get lost either."""
-    commands = wiring.topics(settings).commands
-    reader = wiring.wire_reader(settings)
-    for seen in kafka_admin.read_topics(settings.kafka_properties(), commands, follow=False):
+    for seen in commands:
         if SIGNATURE_HEADER not in seen.headers:
             continue
-        kind = commands[seen.topic]
+        kind = kinds[seen.topic]
         command = to_command(reader.read(kind, seen.value), kind=kind)
         if not isinstance(command, InitiatePayment):
             yield Asked(command.operation_id, command.payment_id, seen.topic)

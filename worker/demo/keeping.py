@@ -13,21 +13,35 @@ from worker.demo.stage import Stage
 from worker.demo.view import Screen
 
 _LOOK_S: Final = 1.0
+# The order of the examples here and in the README: without it they would be refused.
+_ORDER: Final = {
+    "order_id": "o-1",
+    "customer": {"user_id": "u-1", "email": "u-1@shop.example"},
+    "status": "payable",
+    "currency": "USD",
+    "total_minor": 1290,
+    "paid_minor": 0,
+    "tax_minor": 0,
+    "lines": [],
+}
 _EXAMPLES: Final = """\
 The servers and worker-2 stay up. In another terminal, in this folder:
   . {file}
   {python} run_worker.py check
   {python} run_worker.py watch
-  {python} run_worker.py publish --order-id o-1 --user-id u-1 --amount 12.34 \\
+  {python} run_worker.py publish --order-id o-1 --user-id u-1 --amount 12.90 \\
       --profile 900000000:900000001 --wait 30
   {python} run_worker.py payments list
   {python} run_worker.py payments show {payment}
+  {python} run_worker.py dead-letters list
+  {python} run_worker.py review list
   {python} run_worker.py run      (one more worker)
 Ctrl-C ends it all."""
 
 
 def keep(stage: Stage, screen: Screen) -> None:
     """Print how to reach the stage, and wait for Ctrl-C. Raises StageError where a server dies meanwhile."""
+    stage.seed_orders([_ORDER])
     path = write_environment(stage)
     examples = _EXAMPLES.format(file=path, payment="shop-000000", python=sys.executable)
     screen.console.print(examples, markup=False, soft_wrap=True)

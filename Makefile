@@ -33,7 +33,7 @@ demo: venv
 	$(BIN)/python run_worker.py demo $(ARGS)
 
 test: lint
-	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
+	$(BIN)/python -m pytest -m 'not slow' -n 3 --dist loadfile $(ARGS)
 
 lint: venv
 	$(BIN)/ruff check .

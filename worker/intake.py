@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -26,11 +26,10 @@ from confluent_kafka import (
 
 from db_client.group_commit import JournalRefusedError
 from db_client.moves import Admission, Admit, Admitted, DeadLetter, Fate
-from db_client.reading import Position
 from handlers.domain.errors import SessionOver, Unavailable
-from handlers.ports import Operation
 from worker.dead_letters import Record, reason_of
 from worker.decode import Decoder
+from worker.doors import CrewDoor, JournalDoor
 from worker.fuse import Blown, Fuse
 from worker.records import Assigned, Read, came_out_as, flaw_of, to_record, weighed
 from worker.telemetry import Metrics, log, where
@@ -38,39 +37,6 @@ from worker.telemetry import Metrics, log, where
 _POLL_S: Final = 0.05
 _SETTLE_S: Final = 5.0
 _PAUSE_S: Final = 1.0
-
-
-class JournalDoor(Protocol):
-    """What intake needs of the journal."""
-
-    def positions(self, topic_id: str) -> dict[int, Position]:
-        """Partition → how far it was read. Raises Unavailable."""
-        ...
-
-    def admit(self, move: Admit) -> "Future[Admitted]":
-        """One batch in one commit."""
-        ...
-
-    def topic_ids(self, names: Sequence[str]) -> dict[str, str]:
-        """Topic name → id of the cluster. Raises Unavailable."""
-        ...
-
-
-class CrewDoor(Protocol):
-    """What intake needs of the crew."""
-
-    @property
-    def crowded(self) -> bool:
-        """Whether too much waits for more to be read."""
-        ...
-
-    def room(self) -> int:
-        """How many more payments may be taken now; 0 while anything that they need is down."""
-        ...
-
-    def take(self, operations: Sequence[Operation]) -> None:
-        """Start these. From any thread."""
-        ...
 
 
 @dataclass(slots=True)
@@ -357,9 +323,14 @@ class Intake:
                 consumer.seek(TopicPartition(topic, partition, offset))
 
     def _commit_offsets(self, consumer: Consumer, move: Admit) -> None:
-        """The hint for lag displays and for a journal that lost time. Never what decides where intake starts."""
+        """The hint for lag displays and for a journal that lost time. Never what decides where intake starts.
+
+        While it reads again what the journal forgot, the hint stays where it is: whoever is given the partition in
+        the middle of that (a rebalance, a second crash) must still hear how far it was read before.
+        """
         for (topic, _, partition), offset in move.positions.items():
-            if (topic, partition) in self._assigned:
+            part = self._assigned.get((topic, partition))
+            if part is not None and offset >= part.suspect_below:
                 self._uncommitted[topic, partition] = offset
         self._commit_again_at = 0.0
         self._commit_pending(consumer)

@@ -42,7 +42,7 @@ from handlers.domain.states import (
 )
 
 S, F, R, G = PaymentState, Fact, RequestState, RequestFact
-REQUESTS: Final = tuple(set(Kind) - {Kind.INITIATION})
+REQUESTS: Final = tuple(sorted(set(Kind) - {Kind.INITIATION}))
 RULINGS: Final = {F.RULED_TAKEN, F.RULED_RESERVED, F.RULED_NOT_CHARGED}
 REQUEST_RULINGS: Final = {G.RULED_DONE, G.RULED_DENIED}
 # News that leaves the state as it is, and is told all the same: another refund; the hold of a verified means is gone.
@@ -133,7 +133,7 @@ def test_the_requests_table_has_no_circle_but_by_another_attempt() -> None:
     assert again | by_a_person == back
 
 
-@pytest.mark.parametrize("fact", set(F) - RULINGS - {F.SETTLED, F.VOIDED, F.EXPIRED})
+@pytest.mark.parametrize("fact", sorted(set(F) - RULINGS - {F.SETTLED, F.VOIDED, F.EXPIRED}))
 def test_a_first_fact_of_a_charge_always_moves(fact: Fact) -> None:
     """What a charge can bring as its first news is news; money cannot go back before it came."""
     back = {F.PARTLY_REFUNDED, F.REFUNDED, F.RETURNED, F.CHARGED_BACK}

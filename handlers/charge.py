@@ -246,6 +246,12 @@ def _weighed(
     command: InitiatePayment, verdict: Approved, *, told_minor: int, told_currency: str
 ) -> tuple[Fact, Reason]:
     asked = command.money
+    if verdict.others:
+        text = (
+            f"The gateway approved it more than once, as {verdict.transaction_id} and as"
+            f" {', '.join(verdict.others)}. A person must decide."
+        )
+        return Fact.CONTRADICTED, ours("charged_twice", text, advice=Advice.REVIEW)
     if told_minor != asked.amount_minor or told_currency != asked.currency:
         text = (
             f"The gateway approved {told_minor} minor units of {told_currency}, we asked for"

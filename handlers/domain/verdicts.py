@@ -48,7 +48,10 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Approved:
-    """Money moved, or is reserved. `amount_minor` and `currency` are what the gateway says, None where it does not."""
+    """Money moved, or is reserved. `amount_minor` and `currency` are what the gateway says, None where it does not.
+
+    `others`: ids of further transactions that were approved under the same invoice number; there must be none.
+    """
 
     transaction_id: str
     captured: bool
@@ -60,6 +63,7 @@ class Approved:
     avs: str = ""
     cvv: str = ""
     method: Method = field(default_factory=Method)
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

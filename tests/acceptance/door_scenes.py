@@ -7,7 +7,7 @@ must not know beforehand is done by `Merchant`, or by faults and settings of the
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 import psycopg
 
@@ -16,13 +16,11 @@ from handlers.domain.commands import Mode, Ruling
 from handlers.domain.means import OpaqueData, StoredProfile
 from handlers.domain.money import Money
 from handlers.domain.secret import Secret
-from tests.acceptance.front_door import AGO_D, LONG_AGO_D, SETTINGS, Cast
+from tests.acceptance.front_door import ACCEPT, AGO_D, LONG_AGO_D, SETTINGS, Cast
 from tests.crash.installation import wait_until
 from worker import wiring
 from worker.demo.audit import settings_of
 from worker.demo.stage import Stage
-
-_ACCEPT: Final = "COMMON.ACCEPT.INAPP.PAYMENT"
 
 
 class Scenes(Cast):
@@ -148,7 +146,7 @@ class Scenes(Cast):
     def _behind_our_back(self) -> None:
         """Somebody acts in the merchant interface before the gateway shows us what became of our charge."""
         self.gateway(list_lag_s=3600)
-        names = ("captured", "captured in part")
+        names = ("captured", "captured in part", "twice")
         for name in names:
             self.part(name, mode=Mode.AUTHORISE)
             self.script("lost_answer", name)
@@ -158,6 +156,8 @@ class Scenes(Cast):
         self.merchant.act(
             "priorAuthCaptureTransaction", self.transaction("captured in part"), amount="1.00"
         )
+        number = self.door.charge(self.cast["twice"])["invoiceNumber"]
+        self.merchant.charge(number, amount="1.00")
         self.gateway(list_lag_s=0)
         self.stand(dict.fromkeys(names, "conflicted"))
         self.door.ask(
@@ -343,6 +343,10 @@ class Scenes(Cast):
         )
         self._rule("overtaken", part="captured", late=1)
         self.stand({"verification-overtaken": "failed"})
+        given_up = self.name_of("refund-too-old-there")
+        assert self.door.ear.hears(
+            lambda: "worker.not_refundable" in self.codes_of(given_up)
+        )  # after several tries, a settlement's wait between them
 
     def _rule(self, name: str, *, part: str, about: str = "", late: int = 0) -> None:
         """Publish a ruling as `review decide` does, `late` versions ago."""
@@ -363,7 +367,7 @@ class Scenes(Cast):
 
 def _bank(number: int) -> dict[str, Any]:
     """A bank account, and an amount that the gateway takes from one."""
-    token = OpaqueData(_ACCEPT, Secret(f"bank-{number}"))
+    token = OpaqueData(ACCEPT, Secret(f"bank-{number}"))
     return {"means": token, "money": Money(5000, "USD")}
 
 

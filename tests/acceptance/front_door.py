@@ -34,6 +34,7 @@ STRICT: Final = {
     "order_cache_s": "0",
 }
 _LOGIN: Final = "demo-login"
+ACCEPT: Final = "COMMON.ACCEPT.INAPP.PAYMENT"
 SETTINGS: Final = {**STRICT, "refund_days": "190"}
 _DAY_S: Final = 86_400
 LONG_AGO_D, AGO_D = 200, 185  # the first is beyond our limit, the second beyond the gateway's only
@@ -175,12 +176,27 @@ class Merchant:
 
     def act(self, what: str, transaction_id: str, *, amount: str = "") -> None:
         """`what` is a transaction type of the gateway."""
-        environment = self.stage.environment
-        key = Path(environment["WORKER_GATEWAY_TRANSACTION_KEY_FILE"]).read_text().strip()
         request: dict[str, Any] = {"transactionType": what}
         if amount:
             request["amount"] = amount
         request["refTransId"] = transaction_id
+        self._send(request)
+
+    def charge(self, invoice_number: str, *, amount: str) -> None:
+        """Charge a card under a number that is somebody else's."""
+        token = {"dataDescriptor": ACCEPT, "dataValue": f"merchant-{invoice_number}"}
+        self._send(
+            {
+                "transactionType": "authCaptureTransaction",
+                "amount": amount,
+                "payment": {"opaqueData": token},
+                "order": {"invoiceNumber": invoice_number},
+            }
+        )
+
+    def _send(self, request: dict[str, Any]) -> None:
+        environment = self.stage.environment
+        key = Path(environment["WORKER_GATEWAY_TRANSACTION_KEY_FILE"]).read_text().strip()
         body = {
             "createTransactionRequest": {
                 "merchantAuthentication": {"name": _LOGIN, "transactionKey": key},
@@ -260,6 +276,10 @@ class Cast:
     def clock(self, days: float) -> None:
         """Let days pass at the gateway."""
         self.door.stage.gateway("POST", "/clock", body={"advance_s": days * _DAY_S})
+
+    def codes_of(self, request_id: str) -> list[str]:
+        """The reason codes that were told of a request."""
+        return [it["reason_code"] for it in self.door.ear.blocks(request_id)]
 
     def half(self, name: str) -> int:
         """A half of a part's amount, in minor units."""

@@ -37,6 +37,7 @@ EXPECTED: Final[dict[tuple[str, str], tuple[str, str]]] = {
     ("initiation", "unanswered"): ("undecided", "the gateway is asked"),
     ("initiation", "captured_unasked"): ("review", "A person must decide"),
     ("initiation", "amount_differs"): ("review", "A person must decide"),
+    ("initiation", "charged_twice"): ("review", "A person must decide"),
     ("capture", "captured"): ("undecided", "Captured"),
     ("capture", "captured_already"): ("fix", "Start a new payment for the rest"),
     ("capture", "above_authorised"): ("fix", "ask for less"),

@@ -3,6 +3,7 @@
 The settled batches are in `test_gateway_settled.py`, what each status means in `test_gateway_standings.py`.
 """
 
+import asyncio
 import json
 from datetime import datetime, time
 from typing import Any
@@ -73,8 +74,9 @@ async def test_the_scan_stops_where_rows_are_too_old() -> None:
 
 
 GAPS: list[tuple[str, list[Json]]] = [
-    ("changed", [page(*FULL, total=1001), page(LAST, total=1002)]),
+    ("shrank", [page(*FULL, total=1002), page(LAST, total=1001)]),
     ("missing", [page(*FULL, total=1002), page(LAST, total=1002)]),
+    ("missing", [page(*FULL, total=1003), page(FULL[-1], LAST, total=1004)]),
     ("missing", [page(*FULL, total=1001), page(FULL[-1], total=1001)]),
     ("order", [page(row(1, age_s=9), row(2, age_s=1))]),
     ("read", [page({"transId": "7", "invoiceNumber": "X"})]),
@@ -86,7 +88,7 @@ GAPS: list[tuple[str, list[Json]]] = [
 
 @pytest.mark.parametrize(("why", "pages"), GAPS)
 async def test_a_scan_with_a_gap_is_not_complete(why: str, pages: list[Json]) -> None:
-    """A changed total, a missing, unordered or unreadable row, a refused list: nothing is proven."""
+    """A list that shrinks, a missing, unordered or unreadable row, a refused list: nothing is proven."""
     finding = await found_in(Script(pages))
     assert isinstance(finding, NotSeen)
     assert not finding.complete
@@ -94,10 +96,19 @@ async def test_a_scan_with_a_gap_is_not_complete(why: str, pages: list[Json]) ->
 
 
 @pytest.mark.parametrize(
-    "pages", [[page(*FULL)], [page(*FULL, total=1001), page(LAST, total="1001")]]
+    "pages",
+    [
+        [page(*FULL)],
+        [page(*FULL, total=1001), page(LAST, total="1001")],
+        [page(*FULL, total=1001), page(*FULL[-2:], LAST, total=1003)],
+    ],
+    ids=["one page", "two pages", "rows came in"],
 )
 async def test_a_list_of_whole_pages_is_complete(pages: list[Json]) -> None:
-    """A scan that saw as many rows as the list told, each once, is complete, and asks for no page beyond."""
+    """A scan that saw as many rows as the list told first is complete; what came in meanwhile stands on top.
+
+    Regression: any other total counted as a gap, so that a busy shop could never prove an absence.
+    """
     finding = await found_in(Script(pages))
     assert isinstance(finding, NotSeen)
     assert finding.complete
@@ -105,12 +116,14 @@ async def test_a_list_of_whole_pages_is_complete(pages: list[Json]) -> None:
 
 async def test_a_list_that_never_ends_is_given_up() -> None:
     """The page budget bounds a scan; what it did not reach is not absent."""
-    pages = [page(*[row(n * 1000 + m) for m in range(1000)], total=99_999) for n in range(25)]
+    pages = [
+        page(*[row(n * 1000 + m, age_s=n) for m in range(1000)], total=999_999) for n in range(205)
+    ]
     async with scripted(Script(pages)) as (gateway, heard):
         finding = await gateway.find(asked_now())
     assert isinstance(finding, NotSeen)
     assert not finding.complete
-    assert 20 + 1 == heard.requests  # and the question for batches
+    assert 200 + 1 == heard.requests  # and the question for batches
 
 
 @pytest.mark.parametrize(
@@ -188,6 +201,19 @@ async def test_of_several_rows_the_approved_one_counts() -> None:
     assert finding.evidence["matches"] == ["60000000002", "60000000001"]
 
 
+async def test_two_approved_rows_are_told_together() -> None:
+    """An invoice number under which two charges live: the second one is named beside the first."""
+    ours = CHARGE.invoice_number
+    listed = page(row(2, invoice=ours), row(1, age_s=5, invoice=ours))
+    finding = await found_in(Script([listed], details=[detailed(1), detailed(2)]))
+    assert isinstance(finding, Found)
+    assert isinstance(finding.verdict, Approved)
+    assert ("60000000002", ("60000000001",)) == (
+        finding.verdict.transaction_id,
+        finding.verdict.others,
+    )
+
+
 async def test_a_decline_beside_an_unclear_row_is_not_believed() -> None:
     """Where another matching row may be an approval, a declined one decides nothing."""
     ours = CHARGE.invoice_number
@@ -196,6 +222,40 @@ async def test_a_decline_beside_an_unclear_row_is_not_believed() -> None:
     finding = await found_in(Script([listed], details=[declined]))
     assert isinstance(finding, NotSeen)
     assert not finding.complete
+
+
+async def test_many_questions_share_a_scan() -> None:
+    """Whoever asks at the same time reads the lists once; each is told what stands under its own number."""
+    questions = [asked_now(invoice_number=f"INV{n}") for n in range(50)]
+    listed = page(*(row(n, age_s=n / 100, invoice=f"INV{n}") for n in range(0, 50, 2)))
+    details = [detailed(n, order={"invoiceNumber": f"INV{n}"}) for n in range(0, 50, 2)]
+    async with scripted(Script([listed], details=details)) as (gateway, heard):
+        findings = await asyncio.gather(*(gateway.find(it) for it in questions))
+    assert [it % 2 == 0 for it in range(50)] == [isinstance(it, Found) for it in findings]
+    assert 1 + 1 + 25 == heard.requests  # the unsettled list, the batches, the details
+
+
+async def test_who_asks_later_gets_a_scan_of_its_own() -> None:
+    """A question that comes while a scan runs is answered by the next one, which begins after it was asked."""
+    async with scripted(Script([page(row(1))])) as (gateway, heard):
+        first = asyncio.create_task(gateway.find(asked_now(invoice_number="INV1")))
+        while not heard.requests:
+            await asyncio.sleep(0)
+        await gateway.find(asked_now(invoice_number="INV2"))
+        await first
+    assert 2 * 2 == heard.requests
+
+
+async def test_who_gives_up_leaves_the_scan_to_the_others() -> None:
+    """A lane that is cancelled while it waits takes nothing from those that share its scan."""
+    async with scripted(Script([page(row(1))])) as (gateway, _):
+        gives_up = asyncio.create_task(gateway.find(asked_now(invoice_number="INV1")))
+        stays = asyncio.create_task(gateway.find(asked_now(invoice_number="INV2")))
+        await asyncio.sleep(0)
+        gives_up.cancel()
+        finding = await stays
+    assert isinstance(finding, NotSeen)
+    assert finding.complete
 
 
 async def test_an_unknown_account_and_a_silent_gateway_prove_nothing() -> None:

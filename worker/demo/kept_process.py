@@ -28,6 +28,7 @@ from worker.demo.stage_error import StageError
 _DOOR = Path(__file__).with_name("kept_child.py")
 _LOOK_EVERY_S = 0.02
 _REAPED_WITHIN_S = 10.0
+_STOPS_WITHIN_S = 2.0
 _TAIL_BYTES = 64 * 1024
 
 
@@ -175,10 +176,24 @@ class KeptProcess:
     def freeze(self) -> None:
         """Stop the child and its children in their tracks (SIGSTOP): connections stay open, nothing answers."""
         self._send_all(signal.SIGSTOP)
+        # A signal stops one thread after the other: until the last one stands, something may still answer.
+        deadline = time.monotonic() + _STOPS_WITHIN_S
+        while self._some_thread_runs() and time.monotonic() < deadline:
+            time.sleep(_LOOK_EVERY_S)
 
     def thaw(self) -> None:
         """Let a frozen child and its children go on."""
         self._send_all(signal.SIGCONT)
+
+    def _some_thread_runs(self) -> bool:
+        if not self.alive or self._child is None:
+            return False
+        with suppress(psutil.NoSuchProcess):
+            child = psutil.Process(self._child.pid)
+            family = [child, *child.children(recursive=True)]
+            threads = [it.id for one in family for it in one.threads()]
+            return any(psutil.Process(it).status() != psutil.STATUS_STOPPED for it in threads)
+        return False
 
     def _send_all(self, number: int) -> None:
         if not self.alive or self._child is None:

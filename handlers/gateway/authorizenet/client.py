@@ -46,6 +46,7 @@ from handlers.gateway.authorizenet.questions import probe_request
 from handlers.gateway.authorizenet.replies import Reply, Scrubber, UnreadableError, read_reply
 from handlers.gateway.authorizenet.requests import frozen_request, transaction_request
 from handlers.gateway.authorizenet.scanning import Desk, Trouble
+from handlers.gateway.authorizenet.searches import Searches
 from handlers.gateway.authorizenet.settings import Account, AuthorizeNetSettings
 from handlers.gateway.authorizenet.slots import Breaker, Slots
 from handlers.gateway.authorizenet.verdicts import verdict_of
@@ -92,6 +93,7 @@ class AuthorizeNet:
         self._reads = {
             name: asyncio.Semaphore(settings.reads_in_flight) for name in settings.accounts
         }
+        self._searches = {name: Searches() for name in settings.accounts}
 
     @property
     def available(self) -> bool:
@@ -152,6 +154,8 @@ class AuthorizeNet:
 
     async def aclose(self) -> None:
         """Close the connections."""
+        for searches in self._searches.values():
+            await searches.aclose()
         await self._exchange.aclose()
 
     def _desk(self, merchant_account: str, *, call: str) -> Desk | None:
@@ -166,7 +170,7 @@ class AuthorizeNet:
             async with places:
                 return await self._read(request, scrubber, call=call)
 
-        return Desk(ask, account, scrubber, self._now)
+        return Desk(ask, account, scrubber, self._now, self._searches[merchant_account])
 
     async def _bank(self, intent: Intent) -> BankAccount | Trouble | None:
         """The bank account that a refund must name, as the gateway shows it; None where there is none to name."""

@@ -3,10 +3,10 @@
 How lists are searched stands in `scanning.py`, what details mean in `readings.py`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from handlers.domain.intents import Question
+from handlers.domain.intents import About, Question
 from handlers.domain.verdicts import (
     NO_EVIDENCE,
     Approved,
@@ -29,7 +29,7 @@ from handlers.gateway.authorizenet.readings import (
     capture_reading,
     reading,
 )
-from handlers.gateway.authorizenet.scanning import Desk, Search, Trouble, search
+from handlers.gateway.authorizenet.scanning import Desk, Search, Trouble
 
 MAX_MATCHES: Final = 5
 _RANK: Final = (Approved, NotYet, Held, Declined)  # the one that may have moved money counts
@@ -42,7 +42,7 @@ async def find(question: Question, desk: Desk) -> Finding:
         return weighed.finding(Search((), "", rows=0, batches=0))
     if not question.invoice_number:
         return NotSeen(complete=False, why="there is nothing to look by")
-    searched = await search(question, desk)
+    searched = await desk.search(question)
     if isinstance(searched, Trouble):
         return NotSeen(complete=False, why=searched.why)
     weighed = await _weighed(searched.matches, question, desk=desk)
@@ -71,6 +71,7 @@ class _Weighed:
     """What the details of all matches came to."""
 
     matches: tuple[str, ...]
+    about: About
     found: list[tuple[Definite, Evidence]] = field(default_factory=list)
     unclear: list[str] = field(default_factory=list)
     undone: list[str] = field(default_factory=list)
@@ -95,7 +96,7 @@ class _Weighed:
             for verdict, evidence in self.found:
                 if isinstance(verdict, rank) and (rank is Approved or not self.unclear):
                     several = {"matches": list(self.matches)} if len(self.matches) > 1 else {}
-                    return Found(verdict, {**evidence, **several})
+                    return Found(self._with_others(verdict), {**evidence, **several})
         if self.unclear:
             why = "; ".join(self.unclear)[:300]
             return NotSeen(complete=False, why=why, evidence=self.evidence)
@@ -110,8 +111,21 @@ class _Weighed:
         return NotSeen(complete=not gap, why=why, evidence=seen)
 
 
+    def _with_others(self, first: Definite) -> Definite:
+        """The verdict, with what else was approved under its number: a charge must have nothing beside it."""
+        approved = [it for it, _ in self.found if isinstance(it, Approved)]
+        if not isinstance(first, Approved) or len(approved) == 1:
+            return first
+        others = tuple(it.transaction_id for it in approved if it is not first)
+        if self.about is not About.REFUND:
+            return replace(first, others=others)
+        # The refund that left twice is one of another amount than ours, which its verb knows to tell.
+        told = [it.amount_minor or 0 for it in approved]
+        return replace(first, others=others, amount_minor=sum(told))
+
+
 async def _weighed(matches: tuple[str, ...], question: Question, *, desk: Desk) -> _Weighed:
-    weighed = _Weighed(matches)
+    weighed = _Weighed(matches, question.about)
     for transaction_id in matches[:MAX_MATCHES]:
         told = await details_of(transaction_id, desk)
         if isinstance(told, Trouble):

@@ -9,7 +9,7 @@ from handlers.domain.intents import Question
 from handlers.domain.verdicts import NotSeen
 from handlers.gateway.authorizenet.details import Details
 from handlers.gateway.authorizenet.finding import MAX_MATCHES, details_of
-from handlers.gateway.authorizenet.scanning import Desk, Trouble, search
+from handlers.gateway.authorizenet.scanning import Desk, Trouble
 
 _UNKNOWN_RECORD: Final = "E00040"
 # Of several transactions under one invoice number the one that moved most counts.
@@ -34,7 +34,7 @@ async def look(question: Question, desk: Desk) -> Sight | NotSeen:
         return told if isinstance(told, NotSeen) else _seen(told, question, desk=desk)
     if not question.invoice_number:
         return NotSeen(complete=False, why="there is nothing to look by")
-    searched = await search(question, desk)
+    searched = await desk.search(question)
     if isinstance(searched, Trouble):
         raise Unavailable("gateway", searched.why)
     sights: list[Sight] = []

@@ -29,6 +29,7 @@ from handlers.domain.commands import (
     RefundPayment,
     Request,
     Ruling,
+    Settlement,
     VerifyPayment,
     VoidPayment,
 )
@@ -77,10 +78,12 @@ def to_json(command: Command) -> dict[str, Any]:
                 "continuation": number,
                 "up_to": up_to,
             }
-        case VerifyPayment(verification_id=name, ruling=ruling):
+        case VerifyPayment(verification_id=name, ruling=ruling, settlement=settlement):
+            seen = {} if settlement is None else {"settlement": asdict(settlement)}
             return _request(command) | {
                 "verification_id": name,
                 "ruling": None if ruling is None else asdict(ruling),
+                **seen,
             }
         case _:
             assert_never(command)
@@ -307,11 +310,14 @@ def _to_refund(value: Mapping[str, Any]) -> RefundPayment:
 
 
 def _to_verification(value: Mapping[str, Any]) -> VerifyPayment:
-    ruling = value["ruling"]
+    ruling, seen = value["ruling"], value.get("settlement")
     return VerifyPayment(
         **_asked(value),
         verification_id=value["verification_id"],
         ruling=None if ruling is None else Ruling(**ruling),
+        settlement=None
+        if seen is None
+        else Settlement(seen["transaction_id"], Money(**seen["money"])),
     )
 
 

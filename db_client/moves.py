@@ -168,7 +168,52 @@ class Orphaned:
     letter: DeadLetter
 
 
-Move = Admit | Open | Answer | Outrun | Park | Conclude | Mirror | Rehome | GoOn | Orphaned
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An account that this session looks into. `walked_until`: None where it was never walked."""
+
+    merchant_account: str
+    walked_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Look into these merchant accounts (account → currency) from now on, where no other session does."""
+
+    accounts: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Gather:
+    """Take at most `most` due questions about these accounts over from whatever session has them."""
+
+    accounts: Sequence[str]
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Walked:
+    """The account's lists were walked to their end: what happened before `until` is known."""
+
+    merchant_account: str
+    until: datetime
+
+
+Move = (
+    Admit
+    | Open
+    | Answer
+    | Outrun
+    | Park
+    | Conclude
+    | Mirror
+    | Rehome
+    | GoOn
+    | Orphaned
+    | Hold
+    | Gather
+    | Walked
+)
 
 
 @dataclass(frozen=True, slots=True)

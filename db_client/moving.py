@@ -4,13 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from db_client import admit, lanes, letters, opening, progress, takeover, telling
+from db_client import admit, finders, lanes, letters, opening, progress, takeover, telling
 from db_client.ground import Ground
 from db_client.moves import (
     Admit,
     Answer,
     Conclude,
+    Gather,
     GoOn,
+    Hold,
     Mirror,
     Move,
     Open,
@@ -18,6 +20,7 @@ from db_client.moves import (
     Outrun,
     Park,
     Rehome,
+    Walked,
 )
 from db_client.outboxing import flush_outbox
 from handlers.ports import OnePayment
@@ -61,6 +64,9 @@ _APPLY: Final[Mapping[type[Any], _Apply]] = {
     ),
     GoOn: lambda ground, moves, _: [lanes.go_on(ground) for _ in moves],
     Orphaned: lambda ground, moves, _: [letters.orphaned(ground, it) for it in moves],
+    Hold: lambda ground, moves, _: [finders.hold(ground, it) for it in moves],
+    Gather: lambda ground, moves, _: [finders.gather(ground, it) for it in moves],
+    Walked: lambda ground, moves, _: [finders.walked(ground, it) for it in moves],
     Mirror: lambda ground, moves, _: telling.mirror(ground, moves),
 }
 

@@ -24,6 +24,7 @@ from sqlalchemy.exc import DBAPIError
 
 from db_client import command_json
 from db_client.failures import away
+from db_client.finders import ASKED_ELSEWHERE, STRAYED
 from db_client.payment_rows import payment_of, request_of
 from db_client.sealing import SealBrokenError, Sealer
 from db_client.tables import attempt, evidence, operation, payment, position, session
@@ -53,6 +54,7 @@ _DUE: Final = (
         *_AWAKE,
         operation.c.due_at <= func.clock_timestamp(),
         operation.c.operation_id != func.all(bindparam("held", type_=ARRAY(Text))),
+        ~ASKED_ELSEWHERE,
     )
     .order_by(operation.c.due_at)
     .limit(bindparam("most"))
@@ -288,6 +290,12 @@ class Reader:
         with self._connection() as connection:
             known = connection.execute(_INHERITED, {"before": command.goes_on}).scalar_one_or_none()
         return replace(of, request=replace(request, reserved_minor=known or 0))
+
+    def asked_elsewhere(self, accounts: Sequence[str]) -> bool:
+        """Whether another session has a due question about one of these accounts, which this one looks into."""
+        with self._connection() as connection:
+            parameters = {"me": self._session_id, "accounts": list(accounts)}
+            return bool(connection.execute(STRAYED, parameters).scalar_one())
 
     def must_go_on(self) -> bool:
         """Whether a deferred operation is due, or one stands in line before a free lane."""

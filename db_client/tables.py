@@ -9,6 +9,9 @@
   order. Numbers may have gaps, never inversions.
 - `order_claim`: which payment pays an order, so that no second one does. `dead_letter_decision`: what an operator did
   with a dead letter, append-only.
+- `finder`: which session looks into the lists of a merchant account, one at a time, and how far they were walked.
+- `reconciliation_break`, `reconciliation_note`: what differs between the books, and what people said of it; the notes
+  are append-only.
 - `position`: how far each partition was read; it belongs to the topic's id, so a topic made anew starts anew.
 """
 
@@ -255,6 +258,58 @@ dead_letter_decision: Final = Table(
     Column("why", Text, nullable=False),
     Column("at", _MOMENT, nullable=False, server_default=_NOW),
     CheckConstraint("what IN ('replayed', 'dropped')", name="what_known"),
+)
+
+reconciliation_break: Final = Table(
+    "reconciliation_break",
+    metadata,
+    Column("break_id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("becomes", Text, nullable=False),  # the kind, or what a young one ages into
+    Column("book", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("payment_id", Text, nullable=False),
+    Column("transaction_id", Text, nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("happened_at", _MOMENT, nullable=False),
+    Column("said", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default=text("'open'")),
+    Column("openings", Integer, nullable=False, server_default=text("1")),
+    Column("first_seen", _MOMENT, nullable=False, server_default=_NOW),
+    Column("last_seen", _MOMENT, nullable=False, server_default=_NOW),
+    Column("fixed_at", _MOMENT),
+    CheckConstraint("state IN ('open', 'explained', 'fixed')", name="state_known"),
+    CheckConstraint("amount_minor >= 0", name="amount_not_negative"),
+    Index(
+        "ix_reconciliation_break_standing",
+        "happened_at",
+        postgresql_where=text("state <> 'fixed'"),
+    ),
+)
+
+reconciliation_note: Final = Table(
+    "reconciliation_note",
+    metadata,
+    Column("note_id", BigInteger, Identity(), primary_key=True),
+    Column("break_id", Text, ForeignKey("reconciliation_break.break_id"), nullable=False),
+    Column("by", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("at", _MOMENT, nullable=False, server_default=_NOW),
+    Index("ix_reconciliation_note_break_id", "break_id"),
+)
+
+finder: Final = Table(
+    "finder",
+    metadata,
+    Column("merchant_account", Text, primary_key=True),
+    Column("currency", Text, nullable=False),
+    Column("session_id", Text),  # who looks; it counts for as long as that session has not ended
+    Column("held_since", _MOMENT),
+    Column(
+        "walked_until", _MOMENT
+    ),  # what happened at the gateway before that was told, or is no news
 )
 
 position: Final = Table(

@@ -204,6 +204,8 @@ async def _unseen(
     is_open = operation.stage is Stage.OPEN
     if not absent(inquiry, complete=complete, absence_after_s=house.rules.absence_after_s):
         wait = _asking(operation, house, why=why, evidence=evidence, complete=complete)
+        if not unseen.heard:  # nothing was learned: the schedule stays where it is
+            wait = Wait(house.rules.unsent_wait_s, why)
         return await _park(operation, house, wait=replace(wait, told=is_open))
     match await _absence(operation, house):
         case Again() if operation.suspect:

@@ -3,7 +3,7 @@
 No implementation lives here. Each port has one contract suite under `tests/contract/`.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from handlers.domain.commands import Command, Line, Mode, Ruling
-from handlers.domain.facts import Order, Sight
+from handlers.domain.facts import Entry, Order, Sight
 from handlers.domain.intents import About, Intent, Question
 from handlers.domain.outcomes import Event
 from handlers.domain.payments import Payment, Request, Snapshot
@@ -161,6 +161,17 @@ class Gateway(Protocol):
         ...
 
 
+class Lists(Protocol):
+    """The gateway's own books, as far as the finder walks them."""
+
+    def walk(self, merchant_account: str, *, since: datetime) -> AsyncIterator[Sequence[Entry]]:
+        """What was submitted or settled since, page by page, the unsettled first. Raises Unavailable.
+
+        It ends only where everything was read; a row may come more than once.
+        """
+        ...
+
+
 class Journal(Protocol):
     """What is on disk before anything else happens. Every call returns after its commit.
 
@@ -265,6 +276,13 @@ class OnePayment(StrEnum):
     OFF = "off"
 
 
+class LateCharge(StrEnum):
+    """What happens to a charge that shows up after its payment was told as failed."""
+
+    VOID = "void"
+    REVIEW = "review"
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """The settings that decide: merchant account by currency, absence, schedules, order checks, invoice key.
@@ -286,6 +304,7 @@ class Rules:
     authorisation_days: int = 30
     refund_days: int = 180
     bank_return_days: int = 7
+    late_charge: LateCharge = LateCharge.VOID
     settlement_wait_s: float = (
         3600.0  # until the next look, where nobody can say when a batch is through
     )

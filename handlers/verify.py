@@ -3,6 +3,7 @@
 It is also the way in which a person's ruling about a conflicted payment comes in.
 """
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -16,16 +17,21 @@ from handlers.decisions import (
     ours,
     ruled,
 )
-from handlers.domain.commands import Ruling, VerifyPayment
+from handlers.domain.commands import Ruling, VerifyPayment, VoidPayment
 from handlers.domain.facts import Facts, Needs, Sight, Standing
 from handlers.domain.payments import News, Payment
 from handlers.domain.recovery import Inquiry
 from handlers.domain.states import Fact, PaymentState, RequestFact
 from handlers.domain.verdicts import Advice, Definite, Reason, Unknown
-from handlers.ports import Operation, Rules
+from handlers.ports import LateCharge, Operation, Rules
 
 _VERIFIED: Final = ours("verified", "The gateway was asked.", advice=Advice.UNDECIDED)
-_FACTS: Final = {
+_NOT_SETTLED: Final = ours(
+    "not_settled",
+    "The bank refused the charge when it was to be settled: no money came. Start a new payment.",
+    advice=Advice.SOFT,
+)
+FACTS: Final = {  # what a standing says of a payment; None: nothing by itself
     Standing.RESERVED: Fact.RESERVED,
     Standing.TAKEN: Fact.TAKEN,
     Standing.SETTLED: Fact.SETTLED,
@@ -49,24 +55,57 @@ def needs(operation: Operation, *, rules: Rules) -> Needs:
     """How the charge stands. What was never opened, no gateway knows."""
     origin = operation.origin
     known = operation.payment.transaction_id or (origin is not None and origin.invoice_number)
-    if not known or _command(operation).ruling is not None:
+    command = _command(operation)
+    if not known or command.ruling is not None or command.settlement is not None:
         return Needs()
     return look_at_charge(operation, rules)
 
 
 def plan(operation: Operation, facts: Facts, *, rules: Rules, now: datetime) -> Said:
     """What the look says."""
-    del rules, now  # knowledge does not depend on them
     command = _command(operation)
     strange = not_yours(operation, command)
     if strange is not None:
         return strange
     if command.ruling is not None:
         return _ruled(operation, command.ruling)
-    if facts.sight is None:
+    sight = _settled(command) or facts.sight
+    if sight is None:
         text = facts.unseen or "Nothing of this payment was ever sent to the gateway."
         return Said(_news(ours("not_seen", text, advice=Advice.UNDECIDED)))
-    return Said(_seen(operation.payment, facts.sight))
+    news = _seen(operation.payment, sight)
+    return Said(replace(news, follow_up=_let_go(operation, sight, rules=rules, now=now)))
+
+
+def _settled(command: VerifyPayment) -> Sight | None:
+    """What the finder saw in a settled batch."""
+    seen = command.settlement
+    if seen is None:
+        return None
+    return Sight(seen.transaction_id, Standing.SETTLED, seen.money, status="settledSuccessfully")
+
+
+def _let_go(
+    operation: Operation, sight: Sight, *, rules: Rules, now: datetime
+) -> VoidPayment | None:
+    """The customer was told no, and the card was billed all the same: by rule the charge is voided at once.
+
+    What is settled nobody can void: a person decides whether it is refunded, or the order is delivered after all.
+    """
+    billed = sight.standing in {Standing.RESERVED, Standing.TAKEN}
+    told_no = operation.payment.state in {
+        PaymentState.DECLINED,
+        PaymentState.REFUSED,
+        PaymentState.FAILED,
+    }
+    if rules.late_charge is not LateCharge.VOID or not (billed and told_no):
+        return None
+    return VoidPayment(
+        payment_id=operation.payment.payment_id,
+        void_id=f"late-{sight.transaction_id}",
+        issued_at=now,
+        reason="charged after the payment had been told as failed",
+    )
 
 
 def _news(reason: Reason) -> News:
@@ -74,8 +113,10 @@ def _news(reason: Reason) -> News:
 
 
 def _seen(payment: Payment, sight: Sight) -> News:
-    fact = _FACTS[sight.standing]
+    fact = FACTS[sight.standing]
     told = sight.money
+    if sight.standing is Standing.DECLINED and payment.state is PaymentState.CAPTURED:
+        return News(fact=Fact.VOIDED, asked=RequestFact.DONE, reason=_NOT_SETTLED)
     known_minor = payment.captured_minor or payment.authorised_minor
     if sight.standing in _MOVED and (
         told is None

@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from handlers.domain.errors import InvalidValueError, WorkerError
 from handlers.domain.money import EXPONENTS
 from handlers.domain.secret import Secret
-from handlers.ports import OnePayment, OrderCheck
+from handlers.ports import LateCharge, OnePayment, OrderCheck
 
 _SECRETS = (
     "journal_keys",
@@ -165,6 +165,14 @@ class Settings(BaseSettings):
     bank_return_days: Annotated[int, Field(ge=0, le=90)] = Field(
         7,
         description="For how many days after settlement a bank transfer may come back; until then it is not refunded.",
+    )
+    late_charge: LateCharge = Field(
+        LateCharge.VOID,
+        description="A charge that shows up at the gateway after its payment was told as failed is voided (`void`), or a person decides (`review`). What is settled by then is always for a person.",
+    )
+    walk_every_s: Seconds = Field(
+        600,
+        description="How often the gateway's lists are walked for what happened without us: settlements, returns, late charges.",
     )
     settlement_wait_s: Seconds = Field(
         3600,

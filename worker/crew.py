@@ -20,9 +20,6 @@ from handlers.ports import Lost, Operation
 from worker.telemetry import Metrics, log, where
 
 _CRASH_REST_S: Final = 5.0
-
-
-_QUESTIONS_AT_ONCE: Final = 8
 _MAX_QUESTIONS: Final = 500
 
 
@@ -41,8 +38,9 @@ class _Team:
 class Crew:
     """Runs at most `in_flight` payments; holds as many again, so that a free place is filled at once.
 
-    Questions to the gateway have a small team of their own: after a bad day there may be thousands of them, and they
-    must neither keep new payments out nor be kept out by them.
+    Questions to the gateway have a team of their own: after a bad day there may be thousands of them, and they must
+    neither keep new payments out nor be kept out by them. All that are due are asked at once, for they share a
+    scan; how many calls that makes is bounded by the gateway's adapter.
     """
 
     def __init__(
@@ -64,7 +62,7 @@ class Crew:
         self._most_waiting = most_waiting
         self.waiting = 0  # in the journal: in line, asked for, deferred; the janitor counts
         self._work = _Team(in_flight)
-        self._questions = _Team(_QUESTIONS_AT_ONCE)
+        self._questions = _Team(_MAX_QUESTIONS)
         self._held: set[str] = set()  # everything that is in memory here, by operation id
         self._set_aside: set[str] = set()  # what cannot be loaded until a person mends it
         self._on_the_way = 0  # handed over by intake, not yet seen by the loop
@@ -88,7 +86,11 @@ class Crew:
         if self._closed:
             return 0
         work = max(0, 3 * self._work.most - len(self._work))
-        return work + max(0, _MAX_QUESTIONS - len(self._questions))
+        return work + self.questions_room()
+
+    def questions_room(self) -> int:
+        """How many more questions to the gateway may be gathered here."""
+        return 0 if self._closed else max(0, _MAX_QUESTIONS - len(self._questions))
 
     def take(self, operations: Sequence[Operation]) -> None:
         """Start these as soon as there is a place. From any thread."""

@@ -14,6 +14,7 @@ from db_client.group_commit import GroupCommit
 from db_client.journal import Journal
 from db_client.moves import Admit, Admitted, DeadLetter, Mirror
 from db_client.moving import Limits
+from db_client.observing import Observations
 from db_client.reading import Orphan, Position, Reader
 from db_client.service import DbService
 from db_client.sessions import LeaseKeeper, Started
@@ -25,6 +26,7 @@ from worker import routes, run_state, wiring
 from worker.config import Settings
 from worker.crew import Crew
 from worker.dead_letters import orphan_letter
+from worker.finder import Finder
 from worker.fuse import Fuse
 from worker.intake import Intake
 from worker.janitor import Janitor, Rounds
@@ -32,6 +34,7 @@ from worker.kafka_admin import Admin, fence
 from worker.publisher import Publisher
 from worker.run_state import RunState
 from worker.telemetry import Metrics
+from worker.walking import Walker
 
 _LOOKS_A_LEASE = 8  # how often in a lease dead sessions are looked for
 
@@ -87,6 +90,7 @@ class Parts:
     crew: Crew
     intake: Intake
     janitor: Janitor
+    finder: Finder
 
     async def start(self) -> None:
         """Begin to work. Raises Unavailable where Kafka is away."""
@@ -117,6 +121,7 @@ class Parts:
             "publisher": lambda: self.publisher.beat,
             "intake": lambda: self.intake.beat,
             "janitor": lambda: self.janitor.beat,
+            "finder": lambda: self.finder.beat,
             "lease": lambda: self.lease.beat,
         }
         return RunState(
@@ -196,6 +201,34 @@ def build(ground: Ground, loop: asyncio.AbstractEventLoop) -> Parts:
         crew=crew,
         intake=intake,
         janitor=janitor,
+        finder=_finder(ground, reader=reader, commits=commits, crew=crew, gateway=gateway),
+    )
+
+
+def _finder(
+    ground: Ground,
+    *,
+    reader: Reader,
+    commits: GroupCommit,
+    crew: Crew,
+    gateway: AuthorizeNet,
+) -> Finder:
+    settings = ground.settings
+    walker = Walker(
+        lists=gateway,
+        observations=Observations(ground.reading),
+        commits=commits,
+        crew=crew,
+        now=ground.lease.now,
+    )
+    return Finder(
+        accounts={name: it.currency for name, it in wiring.accounts(settings).items()},
+        reader=reader,
+        commits=commits,
+        crew=crew,
+        walk=walker.walk,
+        walk_every_s=settings.walk_every_s,
+        tick_s=settings.janitor_tick_s,
     )
 
 

@@ -127,6 +127,7 @@ class Session:
     async def _live(self, stop: asyncio.Event, living: Parts) -> None:
         rounds = [
             asyncio.create_task(self._guard(living.janitor.run(), "the janitor")),
+            asyncio.create_task(self._guard(living.finder.run(), "the finder")),
             asyncio.create_task(self._guard(self._tell_state(living), "the state file")),
         ]
         stopping = asyncio.create_task(stop.wait())

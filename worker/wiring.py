@@ -251,6 +251,7 @@ def rules(settings: Settings) -> Rules:
         refund_days=settings.refund_days,
         bank_return_days=settings.bank_return_days,
         settlement_wait_s=settings.settlement_wait_s,
+        late_charge=settings.late_charge,
     )
 
 

@@ -336,12 +336,24 @@ class Ruling:
             gateway_id("ruling.transaction_id", self.transaction_id)
 
 
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """A charge as it stands in a settled batch. Only the worker itself says so, never a record."""
+
+    transaction_id: str
+    money: Money
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyPayment(_Request):
-    """Ask the gateway what became of a payment and answer with a snapshot. `ruling` is an operator's word, signed."""
+    """Ask the gateway what became of a payment and answer with a snapshot. `ruling` is an operator's word, signed.
+
+    `settlement`: the finder saw in a settled batch that so much was taken; nobody needs to be asked.
+    """
 
     verification_id: str
     ruling: Ruling | None = None
+    settlement: Settlement | None = None
 
     @property
     def kind(self) -> Kind:

@@ -45,6 +45,20 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of the gateway's lists. `money` is what it says of the amount; None where that cannot be read.
+
+    `refunds`: it is a refund, so its standing is the refund's own.
+    """
+
+    transaction_id: str
+    invoice_number: str
+    standing: Standing
+    refunds: bool
+    money: Money | None
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """An order as the db-service has it."""
 

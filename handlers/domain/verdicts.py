@@ -132,11 +132,15 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class NotSeen:
-    """It was not seen. Only a `complete` scan (stable total, reached back to `since`) counts towards absence."""
+    """It was not seen. Only a `complete` scan (no row missing, reached back to `since`) counts towards absence.
+
+    `heard`: the gateway answered. Where it did not, nothing was learned, and it is asked again soon.
+    """
 
     complete: bool
     why: str
     evidence: Evidence = field(default_factory=lambda: NO_EVIDENCE)
+    heard: bool = True
 
 
 Finding = Found | NotSeen

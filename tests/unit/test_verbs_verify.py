@@ -27,6 +27,7 @@ from tests.unit.request_stage import (
 S, G = PaymentState, RequestFact
 # (state, standing) → state: the whole list of what a look at the same amount improves.
 IMPROVES: Final = {
+    (S.CAPTURED, Standing.DECLINED): S.VOIDED,  # refused when it was to be settled
     **{
         (state, standing): S.CONFLICTED
         for state in (S.DECLINED, S.REFUSED, S.FAILED)

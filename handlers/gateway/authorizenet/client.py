@@ -7,7 +7,7 @@ never where the lease was the reason.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ from tenacity import (
 )
 
 from handlers.domain.errors import Unavailable
-from handlers.domain.facts import Sight
+from handlers.domain.facts import Entry, Sight
 from handlers.domain.intents import Capture, Charge, Intent, Question, Refund
 from handlers.domain.means import secrets_of
 from handlers.domain.verdicts import (
@@ -37,7 +37,7 @@ from handlers.domain.verdicts import (
     Unknown,
     Unsent,
 )
-from handlers.gateway.authorizenet import finding, looking
+from handlers.gateway.authorizenet import finding, looking, walking
 from handlers.gateway.authorizenet.details import BankAccount
 from handlers.gateway.authorizenet.elements import Members, encode
 from handlers.gateway.authorizenet.exchange import Exchange, Heard, NotSent, Result, Silence
@@ -93,6 +93,7 @@ class AuthorizeNet:
         self._reads = {
             name: asyncio.Semaphore(settings.reads_in_flight) for name in settings.accounts
         }
+        self._walked: dict[str, set[str]] = {name: set() for name in settings.accounts}
         self._searches = {name: Searches() for name in settings.accounts}
 
     @property
@@ -141,6 +142,16 @@ class AuthorizeNet:
         if desk is None:
             raise Unavailable("gateway", _no_credentials(question.merchant_account))
         return await looking.look(question, desk)
+
+    async def walk(
+        self, merchant_account: str, *, since: datetime
+    ) -> AsyncIterator[Sequence[Entry]]:
+        """What was submitted or settled since, page by page. Raises Unavailable where a part could not be read."""
+        desk = self._desk(merchant_account, call="walk")
+        if desk is None:
+            raise Unavailable("gateway", _no_credentials(merchant_account))
+        async for page in walking.walk(desk, since=since, walked=self._walked[merchant_account]):
+            yield page
 
     async def probe(self, merchant_account: str) -> str:
         """Ask whether the credentials of `merchant_account` are good: "" where they are, else what is wrong."""

@@ -44,7 +44,7 @@ async def find(question: Question, desk: Desk) -> Finding:
         return NotSeen(complete=False, why="there is nothing to look by")
     searched = await desk.search(question)
     if isinstance(searched, Trouble):
-        return NotSeen(complete=False, why=searched.why)
+        return NotSeen(complete=False, why=searched.why, heard=bool(searched.code))
     weighed = await _weighed(searched.matches, question, desk=desk)
     return weighed.finding(searched)
 
@@ -76,6 +76,7 @@ class _Weighed:
     unclear: list[str] = field(default_factory=list)
     undone: list[str] = field(default_factory=list)
     strange: bool = False
+    heard: bool = True
     evidence: Evidence = field(default_factory=lambda: NO_EVIDENCE)
 
     def take(self, read: Reading) -> None:
@@ -99,7 +100,7 @@ class _Weighed:
                     return Found(self._with_others(verdict), {**evidence, **several})
         if self.unclear:
             why = "; ".join(self.unclear)[:300]
-            return NotSeen(complete=False, why=why, evidence=self.evidence)
+            return NotSeen(complete=False, why=why, evidence=self.evidence, heard=self.heard)
         if self.undone:
             return NotSeen(complete=True, why=self.undone[0], evidence=self.evidence)
         if self.strange:
@@ -109,7 +110,6 @@ class _Weighed:
         gap = f", but {searched.gap}" if searched.gap else ""
         why = f"not in the unsettled list nor in the settled batches{gap}"
         return NotSeen(complete=not gap, why=why, evidence=seen)
-
 
     def _with_others(self, first: Definite) -> Definite:
         """The verdict, with what else was approved under its number: a charge must have nothing beside it."""
@@ -130,6 +130,7 @@ async def _weighed(matches: tuple[str, ...], question: Question, *, desk: Desk) 
         told = await details_of(transaction_id, desk)
         if isinstance(told, Trouble):
             weighed.unclear.append(f"no details of {transaction_id}: {told.why}")
+            weighed.heard = weighed.heard and bool(told.code)
             continue
         weighed.evidence = told.evidence
         weighed.take(reading(told, question))

@@ -31,6 +31,7 @@ class Reading:
 
     wanted: Collection[str]
     since: datetime
+    entries: list[Json] = field(default_factory=list)  # of the last page, those not seen before
     totals: list[int] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
     matches: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
@@ -43,6 +44,7 @@ class Reading:
         page = rows(reply.root.get("transactions"), "transaction")
         total = _total(reply)
         self.totals.append(total)
+        self.entries = []
         for row in page:
             self._take(row)
         self.ended = self.ended or len(page) < PAGE_ROWS or total == len(self.seen)
@@ -56,6 +58,7 @@ class Reading:
         if transaction_id in self.seen:
             return
         self.seen.add(transaction_id)
+        self.entries.append(row)
         if self.oldest is not None and at > self.oldest:
             self.fault = "the list is not in order"
         self.oldest = at

@@ -20,9 +20,18 @@ def unsettled_request(page: int, account: Account) -> Members:
     return envelope("getUnsettledTransactionListRequest", account, members=_page(page))
 
 
-def batches_request(first: datetime, last: datetime, *, account: Account) -> Members:
-    """The batches that were settled from `first` to `last` (aware); the gateway takes at most 31 days."""
-    members = {"firstSettlementDate": _moment(first), "lastSettlementDate": _moment(last)}
+def batches_request(
+    first: datetime, last: datetime, *, account: Account, totals: bool = False
+) -> Members:
+    """The batches that were settled from `first` to `last` (aware); the gateway takes at most 31 days.
+
+    `totals`: with what each of them came to.
+    """
+    members = {
+        "includeStatistics": "true" if totals else "",
+        "firstSettlementDate": _moment(first),
+        "lastSettlementDate": _moment(last),
+    }
     return envelope("getSettledBatchListRequest", account, members=members)
 
 

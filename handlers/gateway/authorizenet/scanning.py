@@ -103,8 +103,7 @@ async def _settled(
 ) -> dict[Question, Search | Trouble]:
     """Those that do not stand in the unsettled list, in the batches since; each batch is a list of its own."""
     since = min(it.since for it in questions)
-    spans = list(_spans(since - SKEW, desk.now() + SKEW))
-    batch_ids = await _batches(spans[-_MAX_SPANS:], desk)
+    batch_ids = await batches_between(since - SKEW, desk.now() + SKEW, desk=desk)
     if isinstance(batch_ids, Trouble):
         return dict.fromkeys(questions, batch_ids)
     shelf = _Shelf(questions, rows=len(unsettled.seen))
@@ -115,7 +114,7 @@ async def _settled(
             shelf.gap = "there are more settled transactions than are read"
             break
         reading = Reading(shelf.wanted, since)
-        trouble = await _read(reading, _pages_of(batch_id, desk.account), desk=desk)
+        trouble = await _read(reading, pages_of(batch_id, desk.account), desk=desk)
         if trouble is not None:
             return {**shelf.answers, **dict.fromkeys(shelf.left, trouble)}
         shelf.take(reading)
@@ -176,14 +175,17 @@ async def _read(
     return None
 
 
-def _pages_of(batch_id: str, account: Account) -> Callable[[int], Members]:
+def pages_of(batch_id: str, account: Account) -> Callable[[int], Members]:
+    """The request for each page of a settled batch."""
     return lambda page: batch_request(batch_id, page, account=account)
 
 
-async def _batches(spans: list[_Span], desk: Desk) -> list[str] | Trouble:
-    """The batches of these times, newest first."""
+async def batches_between(
+    first_of_all: datetime, last_of_all: datetime, *, desk: Desk
+) -> list[str] | Trouble:
+    """The batches that were settled then, newest first, at most as far back as the gateway refunds."""
     found: list[str] = []
-    for first, last in spans:
+    for first, last in list(_spans(first_of_all, last_of_all))[-_MAX_SPANS:]:
         reply = await desk.asked(batches_request(first, last, account=desk.account))
         if isinstance(reply, Trouble):
             return reply

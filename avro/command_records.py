@@ -59,8 +59,9 @@ def from_command(command: Command) -> dict[str, object]:
             return _test_of_means(command)
         case InitiatePayment():
             return _initiation(command)
-        case CapturePayment(capture_id=name, amount_minor=amount_minor):
-            return _request(command) | {"capture_id": name, "amount_minor": amount_minor}
+        case CapturePayment(capture_id=name, amount_minor=amount_minor, currency=currency):
+            asked = {"capture_id": name, "amount_minor": amount_minor, "currency": currency}
+            return _request(command) | asked
         case VoidPayment(void_id=name):
             return _request(command) | {"void_id": name}
         case RefundPayment(refund_id=name, money=money, continuation=number, up_to=up_to):

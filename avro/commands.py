@@ -16,7 +16,17 @@ from avro.catalog import (
     REFUND_REQUEST,
 )
 from avro.command_records import from_command
-from avro.fields import Record, instant, instant_or_none, nested, text, truth, whole, whole_or_none
+from avro.fields import (
+    Record,
+    instant,
+    instant_or_none,
+    nested,
+    text,
+    text_or_none,
+    truth,
+    whole,
+    whole_or_none,
+)
 from avro.means import has_means, to_authentication, to_means, to_stored_credential
 from handlers.domain.commands import (
     ADDRESS_FIELDS,
@@ -84,6 +94,7 @@ def capture(record: Record) -> CapturePayment:
         payment_id=text(record, "payment_id"),
         capture_id=text(record, "capture_id"),
         amount_minor=whole_or_none(record, "amount_minor"),
+        currency=text_or_none(record, "currency"),
         issued_at=instant(record, "issued_at"),
         user_id=text(record, "user_id", default=""),
         reason=text(record, "reason", default=""),

@@ -66,8 +66,9 @@ def to_json(command: Command) -> dict[str, Any]:
     match command:
         case InitiatePayment():
             return _initiation(command)
-        case CapturePayment(capture_id=name, amount_minor=amount_minor):
-            return _request(command) | {"capture_id": name, "amount_minor": amount_minor}
+        case CapturePayment(capture_id=name, amount_minor=amount_minor, currency=currency):
+            said = {} if currency is None else {"currency": currency}
+            return _request(command) | {"capture_id": name, "amount_minor": amount_minor, **said}
         case VoidPayment(void_id=name):
             return _request(command) | {"void_id": name}
         case RefundPayment(refund_id=name, money=money, continuation=number, up_to=up_to):
@@ -291,7 +292,10 @@ def _asked(value: Mapping[str, Any]) -> dict[str, Any]:
 
 def _to_capture(value: Mapping[str, Any]) -> CapturePayment:
     return CapturePayment(
-        **_asked(value), capture_id=value["capture_id"], amount_minor=value["amount_minor"]
+        **_asked(value),
+        capture_id=value["capture_id"],
+        amount_minor=value["amount_minor"],
+        currency=value.get("currency"),
     )
 
 

@@ -67,10 +67,16 @@ def needs(operation: Operation, *, rules: Rules) -> Needs:
 
 
 def _forbidden(operation: Operation) -> Said | None:
-    payment = operation.payment
+    payment, currency = operation.payment, _command(operation).currency
     strange = not_yours(operation, _command(operation))
     if strange is not None:
         return strange
+    if currency is not None and currency != payment.money.currency:
+        return denied(
+            "other_currency",
+            text=f"The payment is in {payment.money.currency}, the capture in {currency}. Nothing was captured:"
+            " publish a new capture in the payment's currency.",
+        )
     if payment.state in _CAPTURED:
         return denied(
             "captured_already",

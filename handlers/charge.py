@@ -181,9 +181,16 @@ def silence(operation: Operation) -> News:
 
 
 def absence(operation: Operation) -> News:
-    """What proven absence means for a charge: it failed, and is never sent again."""
+    """What proven absence means for a charge: it failed, and is never sent again.
+
+    Where the gateway did say why it did not take it (a token that was used before), that is told.
+    """
     assert operation.request is None
-    return News(fact=Fact.NOT_CHARGED, reason=NOT_CHARGED)
+    said = operation.payment.reason
+    if said.code.startswith("worker.") or not said.code:
+        return News(fact=Fact.NOT_CHARGED, reason=NOT_CHARGED)
+    text = f"{NOT_CHARGED.text} It had answered: {said.text.rstrip('.')} ({said.code})."
+    return News(fact=Fact.NOT_CHARGED, reason=replace(NOT_CHARGED, text=text))
 
 
 def rule(operation: Operation, ruling: Ruling) -> News | None:

@@ -25,7 +25,7 @@ from worker.telemetry import Metrics, log
 _SWEEP_S: Final = 15.0
 _BACKLOG_S: Final = 5.0
 _PROOF_S: Final = 2.0
-_TOPICS_S: Final = 30.0
+_TOPICS_S: Final = 10.0
 _REST_S: Final = 1.0
 _WAITING: Final = (Stage.QUEUED, Stage.ASKING)  # what is deferred goes on by itself
 
@@ -68,12 +68,22 @@ class Janitor:
         self._metrics = metrics
         self._loop = loop
         self._poked = asyncio.Event()
+        self.kafka_answers = True  # the last time that it was asked
         self.beat = time.monotonic()
 
     async def run(self) -> None:
         """Go the rounds until cancelled. Raises SessionOver."""
-        sweep = dead = backlog = proof = topics = 0.0
+        topics = asyncio.create_task(self._watch_topics(), name="topics")
+        try:
+            await self._go_rounds(topics)
+        finally:
+            topics.cancel()
+
+    async def _go_rounds(self, topics: "asyncio.Task[None]") -> None:
+        sweep = dead = backlog = proof = 0.0
         while True:
+            if topics.done():
+                topics.result()
             self.beat = now = time.monotonic()
             try:
                 self._crew.pump()
@@ -92,9 +102,6 @@ class Janitor:
                 if now >= backlog:
                     backlog = now + _BACKLOG_S
                     await self._measure()
-                if now >= topics:
-                    topics = now + _TOPICS_S
-                    await self._insist_on_topics()
             except Unavailable as unavailable:
                 log.warning("the janitor waits", why=str(unavailable))
                 await asyncio.sleep(_REST_S)
@@ -135,9 +142,21 @@ class Janitor:
 
     async def _insist_on_topics(self) -> None:
         """A topic that was deleted and made anew starts at other offsets: what we remember of the old one is wrong."""
-        stale = await asyncio.to_thread(self._stale_topic)
+        try:
+            stale = await asyncio.to_thread(self._stale_topic)
+        except Unavailable as unavailable:
+            self.kafka_answers = False
+            log.warning("Kafka does not answer", why=str(unavailable))
+            return
+        self.kafka_answers = True
         if stale:
             raise SessionOver(f"the topic {stale} was made anew")
+
+    async def _watch_topics(self) -> None:
+        """Beside the rounds: a broker that is silent must not hold up what needs none."""
+        while True:
+            await self._insist_on_topics()
+            await asyncio.sleep(_TOPICS_S)
 
     async def _wake(self) -> None:
         room = self._crew.places()

@@ -124,13 +124,18 @@ class Parts:
             "finder": lambda: self.finder.beat,
             "lease": lambda: self.lease.beat,
         }
+        silent = [] if self.janitor.kafka_answers or not self.publisher.keeps_up else ["Kafka"]
         return RunState(
             pid=pid,
             session=self.session_id,
             ready=self.intake.ready,
             written_at=run_state.now(),
             beats=run_state.ages(beats),
-            down=[*self.down(), *(f"intake of {it} (its fuse)" for it in self.intake.fuse.blown)],
+            down=[
+                *self.down(),
+                *silent,
+                *(f"intake of {it} (its fuse)" for it in self.intake.fuse.blown),
+            ],
             in_flight=self.crew.in_flight,
         )
 
@@ -220,6 +225,7 @@ def _finder(
         commits=commits,
         crew=crew,
         now=ground.lease.now,
+        signing_key=wiring.signing_key(settings),
     )
     return Finder(
         accounts={name: it.currency for name, it in wiring.accounts(settings).items()},

@@ -8,16 +8,19 @@ Source of the prefixes: the card brands' published BIN ranges.
 
 import re
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Final
 
 # Digits, and between them what people type: up to three blanks, dashes of any kind, dots, underscores, slashes.
 # A number that is a part of a word is no card's: `o4111…` is somebody's order.
 _BETWEEN: Final = r"[\s\-./_,\u2010-\u2015\u2212]{1,3}"
 _GROUPED: Final = re.compile(rf"(?<![0-9A-Za-z])\d+(?:{_BETWEEN}\d+)*(?![0-9A-Za-z])")
-_ANYWHERE: Final = re.compile(rf"\d+(?:{_BETWEEN}\d+)*")
+_ANYWHERE: Final = re.compile(
+    rf"\d++(?:{_BETWEEN}\d++)*+"
+)  # looks back at nothing, so it keeps nothing
 _UUID: Final = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _GROUP: Final = re.compile(r"\d+")
+_OTHER_DIGIT: Final = re.compile(r"(?![0-9])\d")
 _ISSUERS: Final = re.compile(
     r"4(?:\d{12}|\d{15}|\d{18})"  # Visa: 13, 16, 19
     r"|5[1-5]\d{14}"  # Mastercard
@@ -30,12 +33,14 @@ _ISSUERS: Final = re.compile(
 )
 _SHORTEST: Final = 13
 _LONGEST: Final = 19
-_MAX_RUN: Final = 1000
-_DOUBLED: Final = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+_MAX_DIGITS: Final = 10_000  # of a payload; a megabyte of them would take seconds
+_ONCE: Final = bytes.maketrans(b"0123456789", bytes((0, 1, 2, 3, 4, 5, 6, 7, 8, 9)))
+_TWICE: Final = bytes.maketrans(b"0123456789", bytes((0, 2, 4, 6, 8, 1, 3, 5, 7, 9)))
 
 
 def holds_card_number(text: str) -> bool:
     """True where neighbouring groups of digits in `text` make a card number. UUIDs are passed over."""
+    text = _in_ascii_digits(text)
     if not any(sign.isdigit() for sign in text):
         return False
     for run in _GROUPED.finditer(_UUID.sub(" id ", text)):
@@ -50,6 +55,7 @@ def is_card_number(identifier: str) -> bool:
 
     13 digits pass: every tenth EAN of some countries would be one of the 13-digit cards, which nobody issues any more.
     """
+    identifier = _in_ascii_digits(identifier)
     groups = _GROUP.findall(identifier)
     bare = re.sub(_BETWEEN, "", identifier)
     return bare == "".join(groups) and len(bare) > _SHORTEST and _is_card(bare)
@@ -60,15 +66,25 @@ def bytes_hold_card_number(payload: bytes) -> bool:
 
     It decides only whether a dead letter keeps its payload.
     """
-    for run in _ANYWHERE.finditer(payload.decode("ascii", "replace")):
-        digits = "".join(_GROUP.findall(run.group()))
-        if len(digits) > _MAX_RUN:
+    looked_at = 0
+    for run in _ANYWHERE.finditer(_in_ascii_digits(payload.decode("utf-8", "replace"))):
+        groups = islice(_GROUP.finditer(run.group()), _MAX_DIGITS + 1)
+        digits = "".join(found.group() for found in groups)
+        if len(digits) < _SHORTEST:
+            continue
+        looked_at += len(digits)
+        if looked_at > _MAX_DIGITS:
             return True  # nobody's honest data, and too dear to look through
         for length in range(_SHORTEST, _LONGEST + 1):
             for start in range(len(digits) - length + 1):
                 if _is_card(digits[start : start + length]):
                     return True
     return False
+
+
+def _in_ascii_digits(text: str) -> str:
+    """`text` with the digits of every script as ours: a full-width card number is one to whoever reads it."""
+    return text if text.isascii() else _OTHER_DIGIT.sub(lambda found: str(int(found[0])), text)
 
 
 def _spans(groups: list[str]) -> Iterator[str]:
@@ -78,7 +94,7 @@ def _spans(groups: list[str]) -> Iterator[str]:
         ends.append(ends[-1] + len(group))
     whole = "".join(groups)
     for place, (start, _) in enumerate(pairwise(ends)):
-        for end in ends[place + 1 :]:
+        for end in ends[place + 1 : place + 1 + _LONGEST]:  # each group has a digit at least
             if end - start > _LONGEST:
                 break
             if end - start >= _SHORTEST:
@@ -90,7 +106,5 @@ def _is_card(digits: str) -> bool:
 
 
 def _luhn(digits: str) -> bool:
-    total = 0
-    for place, sign in enumerate(reversed(digits)):
-        total += _DOUBLED[int(sign)] if place % 2 else int(sign)
-    return total % 10 == 0
+    signs = digits.encode()[::-1]
+    return (sum(signs[::2].translate(_ONCE)) + sum(signs[1::2].translate(_TWICE))) % 10 == 0

@@ -230,15 +230,21 @@ class _Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CapturePayment(_Request):
-    """Capture what was authorised; `amount_minor` None is all of it. The gateway takes one capture only."""
+    """Capture what was authorised; `amount_minor` None is all of it. The gateway takes one capture only.
+
+    `currency`: what the caller counts in, None where that is not said.
+    """
 
     capture_id: str
     amount_minor: int | None = None
+    currency: str | None = None
 
     def __post_init__(self) -> None:
         _Request.__post_init__(self)
         if self.amount_minor is not None and not 1 <= self.amount_minor <= MAX_MINOR:
             raise InvalidValueError("amount_minor", f"must be from 1 to {MAX_MINOR} minor units")
+        if self.currency is not None:
+            Money(self.amount_minor or 0, self.currency)  # which checks the code
 
     @property
     def kind(self) -> Kind:
@@ -332,6 +338,7 @@ class Ruling:
             short_text(f"ruling.{name}", getattr(self, name))
             if not getattr(self, name).strip():
                 raise InvalidValueError(f"ruling.{name}", "must not be empty")
+        short_text("ruling.about", self.about)
         if self.transaction_id:
             gateway_id("ruling.transaction_id", self.transaction_id)
 

@@ -38,6 +38,7 @@ _KEEPS_ITS_RESERVE = frozenset(
 
 
 _TOOK_NOTHING = frozenset({PaymentState.VOIDED, PaymentState.FAILED})
+_SEEN = Reason("worker.seen", "So it stands at the gateway.", Advice.UNDECIDED)
 _WORTH_TELLING = timedelta(hours=6)
 
 
@@ -216,7 +217,8 @@ def _moved(payment: Payment, news: News, *, state: PaymentState) -> Payment:
         refunded_minor=refunded,
         transaction_id=news.transaction_id or payment.transaction_id,
         method=news.method if news.method != Method() else payment.method,
-        reason=news.reason,
+        # Why a request was refused is no reason of the payment that was looked at on the way.
+        reason=_SEEN if news.asked is RequestFact.DENIED else news.reason,
         expires_at=news.expires_at if state is PaymentState.AUTHORIZED else None,
     )
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from handlers.domain.errors import Unavailable
-from handlers.domain.verdicts import Declined
+from handlers.domain.verdicts import Unsent
 from handlers.gateway.authorizenet.client import AuthorizeNet
 from tests.contract.gateway_fixtures import APPROVAL, CHARGE, client, server_error, settings
 from tests.contract.raw_server import Connection, http, raw_server
@@ -64,7 +64,10 @@ async def test_a_try_that_never_sent_leaves_the_try_to_the_next() -> None:
 
 
 async def test_refused_credentials_open_the_breaker_at_once() -> None:
-    """A wrong key would burn one payment id after the other: after the first, intake pauses."""
+    """A wrong key would burn one payment id after the other: intake pauses, and the payment waits, undeclined.
+
+    Regression: the customer was told of a decline, and the payment id was burned, while only our own key was wrong.
+    """
     refused = {
         "messages": {
             "resultCode": "Error",
@@ -83,5 +86,6 @@ async def test_refused_credentials_open_the_breaker_at_once() -> None:
         assert takes_calls(gateway)
         async with gateway.slot("main"):
             answer = await gateway.send(CHARGE)
-        assert isinstance(answer.verdict, Declined)
+        assert isinstance(answer.verdict, Unsent)
+        assert "E00007" in answer.verdict.why
         assert not takes_calls(gateway)

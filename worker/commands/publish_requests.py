@@ -155,7 +155,7 @@ def capture_record(flags: Flags, *, currency: str) -> dict[str, object]:
 
     amount = flags["amount"]
     minor = None if amount is None else minor_of(amount, currency)
-    return _request(flags, "capture_id") | {"amount_minor": minor}
+    return _request(flags, "capture_id") | {"amount_minor": minor, "currency": currency}
 
 
 def void_record(flags: Flags) -> dict[str, object]:

@@ -124,6 +124,8 @@ class AuthorizeNet:
         result = await self._send(encode(transaction_request(intent, account, bank=bank)))
         answer = _answer(result, intent, scrubber=_scrubber(account, intent))
         self._hear(result, answer, slots=self._slots[name])
+        if _is_locked_out(answer):
+            answer = replace(answer, verdict=Unsent(_locked_out(answer)))
         answer = await self._looked_up(intent, answer)
         verdict = type(answer.verdict).__name__.lower()
         self._observe(intent.about, verdict=verdict, latency_s=answer.latency_s)
@@ -300,6 +302,13 @@ def _is_busy(answer: Answer) -> bool:
 _LOCKED_OUT_CODES = frozenset(
     "13 E00005 E00006 E00007 E00008 E00010 E00011 E00059 E00064 E00123 E00124 E00139".split()
 )
+
+
+def _locked_out(answer: Answer) -> str:
+    """The customer's payment is not at fault: it waits until the account is let in again, and then goes out."""
+    assert isinstance(answer.verdict, Declined)
+    said = answer.verdict.reason
+    return f"the gateway refuses the account: {said.code} {said.text}. Check its login and transaction key"
 
 
 def _is_locked_out(answer: Answer) -> bool:

@@ -15,6 +15,7 @@ from avro.command_records import lines_record
 from handlers.domain.commands import Kind
 from handlers.domain.outcomes import Event, NotificationEvent, OrderEvent, StatusEvent, Template
 from handlers.domain.payments import NO_REASON, Payment, Request
+from handlers.domain.states import PaymentStatus, RequestStatus
 from handlers.domain.verdicts import Advice, Method, Reason
 
 _NO_METHOD: Final = Method()
@@ -106,7 +107,7 @@ def _status(payment: Payment, request: Request | None) -> dict[str, object]:
         "capturing_minor": payment.capturing_minor,
         "refunding_minor": payment.refunding_minor,
         "payment_method": _method(payment.method),
-        **_reason(payment.reason),
+        **_reason(payment.reason, is_good=payment.status is PaymentStatus.SUCCESS),
         "authorisation_expires_at": payment.expires_at,
         "marks": list(payment.marks),
         "request": None if request is None else _request(request),
@@ -121,7 +122,7 @@ def _request(request: Request) -> dict[str, object]:
         "amount_minor": request.amount_minor,
         "request_status": request.status.name,
         "state": request.state.value,
-        **_reason(request.reason),
+        **_reason(request.reason, is_good=request.status is RequestStatus.PROCESSED),
         "transaction_id": request.transaction_id,
         "due_at": request.due_at,
         "why": _clean(request.why),
@@ -139,24 +140,26 @@ def _refund(request: Request) -> dict[str, object]:
 
 def _notification(event: NotificationEvent) -> dict[str, object]:
     payment, request = event.payment, event.request
-    reason = payment.reason
+    reason, is_good = payment.reason, payment.status is PaymentStatus.SUCCESS
     if request is not None and event.template in _OF_THE_REQUEST:
-        reason = request.reason
+        reason, is_good = request.reason, request.status is RequestStatus.PROCESSED
     return _about(payment, request) | {
         "template": event.template.name,
-        "advice": _reason(reason)["advice"],
+        "advice": _reason(reason, is_good=is_good)["advice"],
         "customer_can": (CUSTOMER_CAN[event.template] or BY_ADVICE[reason.advice]).value,
         "due_at": request and request.due_at,
     }
 
 
-def _reason(reason: Reason) -> dict[str, str | None]:
+def _reason(reason: Reason, *, is_good: bool) -> dict[str, str | None]:
+    """`is_good`: it came about as it was asked. Then nobody needs advice, and nothing is undecided."""
     if reason == NO_REASON:
         return {"reason_code": None, "reason_text": None, "advice": None}
+    no_advice = is_good and reason.advice is Advice.UNDECIDED
     return {
         "reason_code": _clean(reason.code),
         "reason_text": _clean(reason.text),
-        "advice": reason.advice.value,
+        "advice": None if no_advice else reason.advice.value,
     }
 
 

@@ -155,6 +155,8 @@ class _Unfolding:
         fields = cast("list[dict[str, object]]", schema["fields"])
         if not fields:
             raise Unreadable(f"the schema has a record without fields: {name[:80]}")
+        if not all(isinstance(spec["name"], str) for spec in fields):
+            raise Unreadable("the schema has a field whose name is no text")
         self._unfinished.add(name)
         unfolded = [{**spec, "type": self.unfold(spec["type"], depth + 1)} for spec in fields]
         self._unfinished.discard(name)

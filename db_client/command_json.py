@@ -80,7 +80,10 @@ def to_json(command: Command) -> dict[str, Any]:
                 "up_to": up_to,
             }
         case VerifyPayment(verification_id=name, ruling=ruling, settlement=settlement):
-            seen = {} if settlement is None else {"settlement": asdict(settlement)}
+            seen: dict[str, Any] = {}
+            if settlement is not None:
+                seen["settlement"] = asdict(settlement)
+            seen |= {"other": command.other} if command.other else {}
             return _request(command) | {
                 "verification_id": name,
                 "ruling": None if ruling is None else asdict(ruling),
@@ -322,6 +325,7 @@ def _to_verification(value: Mapping[str, Any]) -> VerifyPayment:
         settlement=None
         if seen is None
         else Settlement(seen["transaction_id"], Money(**seen["money"])),
+        other=value.get("other", ""),
     )
 
 

@@ -189,10 +189,11 @@ _ORPHANS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """The next offset to be read, and when that was written (database time)."""
+    """The next offset to be read, when that was written (database time), and below what unknown records are suspect."""
 
     next_offset: int
     updated_at: datetime
+    suspect_below: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,9 +241,10 @@ class Reader:
 
     def positions(self, topic_id: str) -> dict[int, Position]:
         """Partition → how far it was read, for the topic of this id."""
+        wanted = position.c["partition", "next_offset", "updated_at", "suspect_below"]
         with self._connection() as connection:
-            found = connection.execute(select(position).where(position.c.topic_id == topic_id))
-            return {row.partition: Position(row.next_offset, row.updated_at) for row in found}
+            found = connection.execute(select(*wanted).where(position.c.topic_id == topic_id))
+            return {number: Position(*stands) for number, *stands in found}
 
     def ended(self) -> bool:
         """Whether this session's own row was ended, or is not there."""

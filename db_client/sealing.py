@@ -6,7 +6,6 @@ copied to another operation does not open.
 """
 
 import base64
-import binascii
 import os
 from collections.abc import Mapping
 from typing import Final
@@ -79,7 +78,7 @@ def read_keys(text: str) -> dict[str, bytes]:
         name, _, encoded = entry.partition(":")
         try:
             key = base64.b64decode(encoded, validate=True)
-        except binascii.Error:
+        except ValueError:  # no base64, or not even ASCII
             key = b""
         if not 1 <= len(name.encode()) <= _MAX_ID_BYTES or len(key) != _KEY_BYTES:
             raise InvalidValueError("journal_keys", "each entry must be `id:base64 of 32 bytes`")

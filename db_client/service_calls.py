@@ -31,6 +31,7 @@ from tenacity import (
 
 from db_client.outcome_body import UnreadableError, problem_code
 from db_client.service_settings import DbServiceSettings
+from handlers.domain.errors import InvalidValueError
 
 _OK: Final = 200
 _NOT_FOUND: Final = 404
@@ -239,9 +240,14 @@ def _last(state: RetryCallState, kind: type[ResultT]) -> ResultT:
 
 
 def _tls(settings: DbServiceSettings) -> ssl.SSLContext:
-    if settings.ca_file is None:
-        context = httpx.create_ssl_context(trust_env=False)
-    else:
-        context = ssl.create_default_context(cafile=str(settings.ca_file))
+    try:
+        context = (
+            httpx.create_ssl_context(trust_env=False)
+            if settings.ca_file is None
+            else ssl.create_default_context(cafile=str(settings.ca_file))
+        )
+    except OSError as error:  # ssl.SSLError is one
+        rule = f"must be a readable file of certificates ({type(error).__name__})"
+        raise InvalidValueError("db_service.ca_file", rule) from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context

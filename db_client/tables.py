@@ -13,6 +13,7 @@
 - `reconciliation_break`, `reconciliation_note`: what differs between the books, and what people said of it; the notes
   are append-only.
 - `position`: how far each partition was read; it belongs to the topic's id, so a topic made anew starts anew.
+- `rebuild`: what was marked as suspect after the journal was restored, by whom, and whether that is over.
 """
 
 from typing import Final
@@ -320,4 +321,18 @@ position: Final = Table(
     Column("topic", Text, nullable=False),
     Column("next_offset", BigInteger, nullable=False),
     Column("updated_at", _MOMENT, nullable=False, server_default=_NOW),
+    # What lies below, and is not known, may have been carried out in time that the journal lost.
+    Column("suspect_below", BigInteger, nullable=False, server_default=_ZERO),
+)
+
+rebuild: Final = Table(
+    "rebuild",
+    metadata,
+    Column("rebuild_id", BigInteger, Identity(), primary_key=True),
+    Column("since", _MOMENT, nullable=False),  # as the operator gave it
+    Column("counts_from", _MOMENT, nullable=False),  # never later than the journal's last word
+    Column("marked_at", _MOMENT, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("gone", BigInteger, nullable=False),  # offsets that Kafka had deleted by then, unread
+    Column("finished_at", _MOMENT),
 )

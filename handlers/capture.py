@@ -22,7 +22,7 @@ from handlers.domain.commands import CapturePayment, Ruling
 from handlers.domain.facts import Facts, Needs, Sight, Standing
 from handlers.domain.intents import About, Capture, Question
 from handlers.domain.money import Money
-from handlers.domain.payments import News
+from handlers.domain.payments import News, Payment
 from handlers.domain.recovery import Inquiry
 from handlers.domain.states import NOTHING_TAKEN, Fact, PaymentState, RequestFact
 from handlers.domain.verdicts import (
@@ -78,11 +78,7 @@ def _forbidden(operation: Operation) -> Said | None:
             " publish a new capture in the payment's currency.",
         )
     if payment.state in _CAPTURED:
-        return denied(
-            "captured_already",
-            text=f"{payment.captured_minor} of {payment.authorised_minor} minor units are captured already:"
-            " the gateway takes one capture for an authorisation. Start a new payment for the rest.",
-        )
+        return _captured_already(payment)
     if payment.state in NOTHING_TAKEN or payment.state is PaymentState.VERIFIED:
         return denied(
             "nothing_authorised",
@@ -104,6 +100,14 @@ def _forbidden(operation: Operation) -> Said | None:
             " Nothing was captured: ask for less, or start a new payment for the rest.",
         )
     return None
+
+
+def _captured_already(payment: Payment) -> Said:
+    return denied(
+        "captured_already",
+        text=f"{payment.captured_minor} of {payment.authorised_minor} minor units are captured already:"
+        " the gateway takes one capture for an authorisation. Start a new payment for the rest.",
+    )
 
 
 def plan(
@@ -214,6 +218,9 @@ def _captured(operation: Operation, told: Money | None) -> News:
             captured_minor=asked.amount_minor,
             amount_minor=asked.amount_minor,
         )
+    if payment.captured_minor and told == Money(payment.captured_minor, payment.money.currency):
+        # Known before, and not what this one asked for: another capture took it, so this one took nothing.
+        return _captured_already(payment).news
     what = f"{told.amount_minor} minor units of {told.currency}" if told else "an unreadable amount"
     text = f"The gateway captured {what}, we asked for {asked.amount_minor}. A person must decide."
     same = told is not None and told.currency == asked.currency

@@ -44,6 +44,8 @@ FACTS: Final = {  # what a standing says of a payment; None: nothing by itself
     Standing.UNCLEAR: None,
 }
 _MOVED: Final = frozenset({Standing.TAKEN, Standing.SETTLED})
+_LIVE: Final = _MOVED | {Standing.RESERVED, Standing.HELD}
+_TOLD_NO: Final = frozenset({PaymentState.DECLINED, PaymentState.REFUSED, PaymentState.FAILED})
 
 
 def _command(operation: Operation) -> VerifyPayment:
@@ -58,7 +60,10 @@ def needs(operation: Operation, *, rules: Rules) -> Needs:
     command = _command(operation)
     if not known or command.ruling is not None or command.settlement is not None:
         return Needs()
-    return look_at_charge(operation, rules)
+    looked = look_at_charge(operation, rules)
+    if command.other and looked.look is not None:
+        return Needs(look=replace(looked.look, transaction_id=command.other))
+    return looked
 
 
 def plan(operation: Operation, facts: Facts, *, rules: Rules, now: datetime) -> Said:
@@ -73,8 +78,32 @@ def plan(operation: Operation, facts: Facts, *, rules: Rules, now: datetime) -> 
     if sight is None:
         text = facts.unseen or "Nothing of this payment was ever sent to the gateway."
         return Said(_news(ours("not_seen", text, advice=Advice.UNDECIDED)))
+    if _is_another(operation.payment, sight):
+        return Said(_charged_twice(operation.payment, sight))
     news = _seen(operation.payment, sight)
-    return Said(replace(news, follow_up=_let_go(operation, sight, rules=rules, now=now)))
+    let_go = _let_go(operation, sight, rules=rules, now=now)
+    return Said(
+        replace(news, follow_up=let_go or _look_again(operation, sight, news=news, now=now))
+    )
+
+
+def _is_another(payment: Payment, sight: Sight) -> bool:
+    """A second charge lives under the payment's invoice number, beside the one that we know."""
+    known = payment.transaction_id
+    is_other = known is not None and known != sight.transaction_id
+    return is_other and payment.state not in _TOLD_NO and sight.standing in _LIVE
+
+
+def _charged_twice(payment: Payment, sight: Sight) -> News:
+    text = (
+        f"The gateway has {sight.transaction_id} ({sight.status}) beside {payment.transaction_id}, both under this"
+        " payment's invoice number. A person must decide."
+    )
+    return News(
+        fact=Fact.CONTRADICTED,
+        asked=RequestFact.DONE,
+        reason=ours("charged_twice", text, advice=Advice.REVIEW),
+    )
 
 
 def _settled(command: VerifyPayment) -> Sight | None:
@@ -93,11 +122,7 @@ def _let_go(
     What is settled nobody can void: a person decides whether it is refunded, or the order is delivered after all.
     """
     billed = sight.standing in {Standing.RESERVED, Standing.TAKEN}
-    told_no = operation.payment.state in {
-        PaymentState.DECLINED,
-        PaymentState.REFUSED,
-        PaymentState.FAILED,
-    }
+    told_no = operation.payment.state in _TOLD_NO
     if rules.late_charge is not LateCharge.VOID or not (billed and told_no):
         return None
     return VoidPayment(
@@ -105,6 +130,20 @@ def _let_go(
         void_id=f"late-{sight.transaction_id}",
         issued_at=now,
         reason="charged after the payment had been told as failed",
+    )
+
+
+def _look_again(
+    operation: Operation, sight: Sight, *, news: News, now: datetime
+) -> VerifyPayment | None:
+    """Captured without us, and settled since: one piece of news at a time, so that it is settled is the next one."""
+    if news.fact is not Fact.TAKEN or sight.standing is not Standing.SETTLED:
+        return None
+    return VerifyPayment(
+        payment_id=operation.payment.payment_id,
+        verification_id=f"settled-{sight.transaction_id}",
+        issued_at=now,
+        reason="captured without us, and settled since",
     )
 
 

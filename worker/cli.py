@@ -18,6 +18,8 @@ from worker.commands import (
     migrate,
     payments,
     publish,
+    rebuild,
+    reconcile,
     review,
     run,
     topics,
@@ -60,6 +62,8 @@ app.command(epilog=watch.EPILOG)(watch.watch)
 app.add_typer(publish.app, name="publish")
 app.add_typer(payments.app, name="payments")
 app.add_typer(review.app, name="review")
+app.add_typer(reconcile.app, name="reconcile")
+app.command(epilog=rebuild.EPILOG)(rebuild.rebuild)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.command(epilog=health.EPILOG)(health.health)
 app.command(epilog=demo.EPILOG)(demo.demo)

@@ -6,6 +6,7 @@ else: the lease outlives the slowest gateway call, the kafka_txn is shorter than
 """
 
 # ruff: noqa: E501 - one setting a row: the descriptions are the table that people read
+import re
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -17,6 +18,7 @@ from handlers.domain.errors import InvalidValueError, WorkerError
 from handlers.domain.money import EXPONENTS
 from handlers.domain.secret import Secret
 from handlers.ports import LateCharge, OnePayment, OrderCheck
+from worker.settings_told import told
 
 _SECRETS = (
     "journal_keys",
@@ -25,6 +27,9 @@ _SECRETS = (
     "gateway_transaction_key",
     "gateway_accounts",
 )
+_MAX_FILE_BYTES = 65_536  # no secret and no list of properties is longer, and /dev/zero never ends
+_CODE = re.compile("[A-Za-z]{3}")
+_HALF = re.compile("[\ud800-\udfff]")  # how Python keeps a byte of the environment that is no UTF-8
 _RENEWALS_A_LEASE = 4  # as db_client.sessions renews it
 
 Seconds = Annotated[float, Field(gt=0, le=604_800)]
@@ -33,7 +38,12 @@ Seconds = Annotated[float, Field(gt=0, le=604_800)]
 class Settings(BaseSettings):
     """Everything that can be set. The README's table is generated from the descriptions here."""
 
-    model_config = SettingsConfigDict(env_prefix="WORKER_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="WORKER_",
+        extra="ignore",
+        frozen=True,
+        allow_inf_nan=False,  # no bound holds for a number that is none
+    )
 
     environment: str = Field(
         "sandbox",
@@ -256,6 +266,9 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _split_lists(cls, values: dict[str, Any]) -> dict[str, Any]:
+        for name, value in values.items():
+            if isinstance(value, str) and _HALF.search(value):
+                raise ValueError(f"{name}: must be a text in UTF-8")
         for name in ("gateway_currencies", "ask_schedule_s"):
             if isinstance(values.get(name), str):
                 values[name] = [part.strip() for part in values[name].split(",") if part.strip()]
@@ -265,7 +278,9 @@ class Settings(BaseSettings):
     def _bounds_hold(self) -> Self:
         unknown = [code for code in self.gateway_currencies if code not in EXPONENTS]
         if unknown:
-            raise ValueError(f"gateway_currencies: {', '.join(unknown)} is no ISO 4217 code")
+            # Shown only where it looks like a code: what was put here by mistake may be a key.
+            told = [code if _CODE.fullmatch(code) else "an entry" for code in unknown]
+            raise ValueError(f"gateway_currencies: {', '.join(told)} is no ISO 4217 code")
         if not self.ask_schedule_s or min(self.ask_schedule_s) <= 0:
             raise ValueError("ask_schedule_s: needs at least one wait, all above 0")
         if self.gateway_cut_off == "none" and "authorize.net" in self.gateway_url:
@@ -276,11 +291,11 @@ class Settings(BaseSettings):
         needed = self.gateway_deadline_s + self.gateway_margin_s
         if self.lease_s * (1 - 1 / _RENEWALS_A_LEASE) <= needed:
             raise ValueError(
-                f"lease_s: three quarters of it must exceed gateway_deadline_s + gateway_margin_s ({needed:g});"
-                f" set it above {needed * 4 / 3:g}"
+                "lease_s: three quarters of it must exceed WORKER_GATEWAY_DEADLINE_S + WORKER_GATEWAY_MARGIN_S"
+                f" ({needed:g}); set it above {needed * 4 / 3:g}"
             )
         if self.kafka_transaction_timeout_s >= self.lease_s:
-            raise ValueError("kafka_transaction_timeout_s: must be shorter than lease_s")
+            raise ValueError("kafka_transaction_timeout_s: must be shorter than WORKER_LEASE_S")
         return self
 
     @property
@@ -307,31 +322,34 @@ class Settings(BaseSettings):
             raise InvalidValueError(
                 variable, f"must be set (or {variable}_FILE, the path of a file with it)"
             )
-        try:
-            return Secret(path.read_text().strip())
-        except OSError as error:
-            raise InvalidValueError(
-                f"{variable}_FILE", f"cannot be read: {error.strerror}"
-            ) from None
-        except UnicodeDecodeError:
-            raise InvalidValueError(f"{variable}_FILE", "must be a text in UTF-8") from None
+        return Secret(_text_of(path, f"{variable}_FILE").strip())
 
     def kafka_properties(self) -> dict[str, str]:
         """Properties for librdkafka from the file, bootstrap servers included."""
         properties = {"bootstrap.servers": self.kafka_bootstrap_servers}
         if self.kafka_config_file is None:
             return properties
-        try:
-            lines = self.kafka_config_file.read_text().splitlines()
-        except OSError as error:
-            raise InvalidValueError(
-                "WORKER_KAFKA_CONFIG_FILE", f"cannot be read: {error.strerror}"
-            ) from None
-        for line in lines:
+        text = _text_of(self.kafka_config_file, "WORKER_KAFKA_CONFIG_FILE")
+        for line in text.splitlines():
             name, _, value = line.partition("=")
             if name.strip() and not name.lstrip().startswith("#"):
                 properties[name.strip()] = value.strip()
         return properties
+
+
+def _text_of(path: Path, variable: str) -> str:
+    """The text of a file that `variable` names. Raises InvalidValueError."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise InvalidValueError(variable, f"cannot be read: {error.strerror}") from None
+    if len(raw) > _MAX_FILE_BYTES:
+        raise InvalidValueError(variable, f"must be a file of at most {_MAX_FILE_BYTES} bytes")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        raise InvalidValueError(variable, "must be a text in UTF-8") from None
 
 
 class SettingsError(WorkerError):
@@ -343,9 +361,4 @@ def read_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        lines = []
-        for problem in error.errors(include_input=False, include_url=False):
-            text = problem["msg"].removeprefix("Value error, ")
-            name, rule = (str(problem["loc"][0]), text) if problem["loc"] else text.split(": ", 1)
-            lines.append(f"WORKER_{name.upper()}: {rule}")
-        raise SettingsError("\n".join(lines)) from None
+        raise SettingsError(told(error)) from None

@@ -77,8 +77,8 @@ class Flaw:
 def letter(record: Record, flaw: Flaw, *, sealer: Sealer) -> DeadLetter:
     """The dead letter for `record`, ready for the outbox."""
     source = record.source
-    carries_card = flaw.reason is Reason.CARD_NUMBER or bytes_hold_card_number(record.value)
-    keep = not carries_card and flaw.reason is not Reason.TOO_LARGE
+    is_left_out = flaw.reason in {Reason.CARD_NUMBER, Reason.TOO_LARGE}
+    keep = not is_left_out and not bytes_hold_card_number(record.value)
     sealed = sealer.seal_bytes(record.value, bound_to=source.key) if keep else None
     if sealed is not None and len(sealed) > MAX_MESSAGE_BYTES:
         sealed = None

@@ -53,7 +53,7 @@ class Finder:
         hold = 0.0
         try:
             while True:
-                self.beat = now = time.monotonic()
+                self.beat, now = time.monotonic(), asyncio.get_running_loop().time()
                 try:
                     if now >= hold:
                         hold = now + _HOLD_S
@@ -63,17 +63,20 @@ class Finder:
                     log.warning("the finder waits", why=str(unavailable))
                     await asyncio.sleep(_REST_S)
                 self._start_walks(now)
-                await asyncio.sleep(self._tick_s)
+                await self._rest()
         finally:
             for walk in self._walks.values():
                 walk.cancel()
+
+    async def _rest(self) -> None:
+        await asyncio.sleep(self._tick_s)
 
     async def _hold(self) -> None:
         """Hold what nobody holds, and hear of what is ours."""
         held: list[Held] = await self._commits.write(Hold(self._accounts))
         for it in held:
             if it.merchant_account not in self._held:
-                log.info("looks into the account", account=it.merchant_account)
+                log.info("looks into the account", what=it.merchant_account)
         self._held = {it.merchant_account: it for it in held}
 
     async def _gather(self) -> None:

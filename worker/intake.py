@@ -1,16 +1,18 @@
 """Intake: one thread owns the consumer. Poll, decode, admit in one commit of the journal, only then commit the offsets.
 
 It starts each partition at the journal's position; Kafka's committed offsets are for lag displays, and a hint: a record
-below them that the journal does not know is one that the journal forgot, and is admitted as suspect. While anything
-that a payment needs is down, or enough is in flight, the partitions are paused and polling goes on, so that the member
-stays in its group. Nothing here waits without a bound. A topic whose fuse has blown (`fuse.py`) stays paused.
+below them that the journal does not know is one that the journal forgot, and is admitted as suspect. So is one below
+what `rebuild` wrote down, for Kafka's offsets may be lost as well. While anything that a payment needs is down, or
+enough is in flight, the partitions are paused and polling goes on, so that the member stays in its group. Nothing here
+waits without a bound. A topic whose fuse has blown (`fuse.py`) stays paused.
+
+The loop's body is `turn`, which needs no thread (`turns.py`): the simulation steps it with a consumer of its own.
 """
 
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -31,17 +33,23 @@ from worker.dead_letters import Record, reason_of
 from worker.decode import Decoder
 from worker.doors import CrewDoor, JournalDoor
 from worker.fuse import Blown, Fuse
+from worker.offsets import Offsets
 from worker.records import Assigned, Read, came_out_as, flaw_of, to_record, weighed
 from worker.telemetry import Metrics, log, where
+from worker.turns import AT_ONCE, Pause, Turn, go_through
 
 _POLL_S: Final = 0.05
 _SETTLE_S: Final = 5.0
 _PAUSE_S: Final = 1.0
 
 
+def _connected(properties: dict[str, Any]) -> Consumer:
+    return Consumer(properties)
+
+
 @dataclass(slots=True)
 class Intake:
-    """The consumer's thread."""
+    """The consumer's thread. `connect` makes the consumer; `monotonic` counts seconds, for beats and second tries."""
 
     properties: dict[str, Any]
     topics: Sequence[str]
@@ -55,16 +63,20 @@ class Intake:
     eager: bool  # each rebalance takes all partitions and deals them anew
     unhindered: frozenset[str]  # topics that are read however much waits: they can end the waiting
     on_over: Callable[[SessionOver], None]
+    connect: Callable[[dict[str, Any]], Consumer] = _connected
+    monotonic: Callable[[], float] = time.monotonic
     beat: float = field(default_factory=time.monotonic)
     ready: bool = False
     _assigned: dict[tuple[str, int], Assigned] = field(default_factory=dict)
     _unplaced: list[TopicPartition] = field(default_factory=list)
-    _uncommitted: dict[tuple[str, int], int] = field(default_factory=dict)
-    _commit_again_at: float = 0.0
     _paused: bool = False
     _crowded: bool = False
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
+    _offsets: Offsets = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._offsets = Offsets(self.crew.take, self.monotonic)
 
     def start(self) -> None:
         """Join the group and begin."""
@@ -78,21 +90,11 @@ class Intake:
             self._thread.join(timeout=grace_s)
 
     def _run(self) -> None:
-        consumer = Consumer(self.properties)
+        consumer = self.connect(self.properties)
         try:
-            consumer.subscribe(
-                list(self.topics),
-                on_assign=self._on_assign,
-                on_revoke=self._on_revoke,
-                on_lost=self._on_revoke,
-            )
+            self.join(consumer)
             while not self._stop.is_set():
-                self.beat = time.monotonic()
-                self._place(consumer)
-                self._commit_pending(consumer)
-                room = self._breathe(consumer)
-                messages = consumer.consume(min(room, self.batch) or 1, timeout=_POLL_S)
-                self._handle(consumer, messages)
+                go_through(self.turn(consumer))
         except SessionOver as over:
             self.on_over(over)
         except Exception as crash:  # noqa: BLE001 - the thread's door: its death must end the session, not hide
@@ -100,6 +102,24 @@ class Intake:
             self.on_over(SessionOver(f"intake crashed: {where(crash)}"))
         finally:
             consumer.close()
+
+    def join(self, consumer: Consumer) -> None:
+        """Let this consumer become a member of the group; its partitions come with the turns."""
+        consumer.subscribe(
+            list(self.topics),
+            on_assign=self._on_assign,
+            on_revoke=self._on_revoke,
+            on_lost=self._on_revoke,
+        )
+
+    def turn(self, consumer: Consumer) -> Turn[None]:
+        """One turn of the loop: what can be read now is admitted. Raises SessionOver."""
+        self.beat = self.monotonic()
+        yield from self._place(consumer)
+        self._offsets.commit(consumer)
+        room = self._breathe(consumer)
+        messages = consumer.consume(min(room, self.batch) or 1, timeout=_POLL_S)
+        yield from self._handle(consumer, messages)
 
     def stale_topic(self, ids: Mapping[str, str]) -> str:
         """A topic of ours whose id is not the one of `ids` (topic name → id) any more, or ""."""
@@ -134,14 +154,17 @@ class Intake:
             oldest = self.now() - timedelta(seconds=self.decoder.max_age_s)
             self._assigned[hint.topic, hint.partition] = Assigned(
                 topic_id,
-                suspect_below=max(hint.offset, 0),
+                suspect_below=max(hint.offset, position.suspect_below if position else 0),
                 suspect_since=oldest if position is None else position.updated_at,
             )
             if position is not None and position.next_offset > hint.offset:
                 # its last owner died before it committed
-                self._uncommitted[hint.topic, hint.partition] = position.next_offset
+                self._offsets.note(hint.topic, hint.partition, offset=position.next_offset)
         self._take_on(consumer, placed)
         waiting = [it for it in placed if self._paused or not self._may_be_read(it.topic)]
+        # A pause outlives revocation and assignment in librdkafka: without this, a partition that was given back while
+        # it was paused would never be read again.
+        consumer.resume([it for it in placed if it not in waiting])
         if waiting:
             consumer.pause(waiting)
         self.ready = True
@@ -149,9 +172,9 @@ class Intake:
             log.info("partition assigned", topic=it.topic, partition=it.partition, offset=it.offset)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._offsets.forget([(it.topic, it.partition) for it in partitions])
         for it in partitions:
             self._assigned.pop((it.topic, it.partition), None)
-            self._uncommitted.pop((it.topic, it.partition), None)
         gone = {(it.topic, it.partition) for it in partitions}
         self._unplaced = [it for it in self._unplaced if (it.topic, it.partition) not in gone]
         if self.eager:
@@ -162,14 +185,14 @@ class Intake:
     def _take_on(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         (consumer.assign if self.eager else consumer.incremental_assign)(partitions)
 
-    def _place(self, consumer: Consumer) -> None:
+    def _place(self, consumer: Consumer) -> Turn[None]:
         """Try again what could not be placed when it was assigned."""
         if not self._unplaced:
             return
         try:
             self.journal.topic_ids(sorted({it.topic for it in self._unplaced}))
         except Unavailable:
-            time.sleep(_POLL_S)
+            yield Pause(_POLL_S)
             return
         waiting, self._unplaced = self._unplaced, []
         if not self.eager:
@@ -202,13 +225,15 @@ class Intake:
     def _parts(self, wanted: Callable[[str], bool]) -> list[TopicPartition]:
         return [TopicPartition(topic, number) for topic, number in self._assigned if wanted(topic)]
 
-    def _handle(self, consumer: Consumer, messages: Sequence[Message]) -> None:
+    def _handle(self, consumer: Consumer, messages: Sequence[Message]) -> Turn[None]:
         records = [it for it in (self._record(message) for message in messages) if it is not None]
         if not records:
             return
-        read = self._fused(consumer, [(it, self._decode_patiently(consumer, it)) for it in records])
+        decoded = yield from self._decoded(consumer, records)
+        read = self._fused(consumer, decoded)
         move = self._move(read)
-        admitted = self._admitted(consumer, move)
+        yield AT_ONCE
+        admitted = yield from self._admitted(consumer, move)
         self._commit_offsets(consumer, move)
         self._count(move, admitted)
         fates = iter(admitted.fates)
@@ -216,7 +241,7 @@ class Intake:
         blown = self.fuse.count([weighed(record, flaw) for record, _, flaw in came_out])
         if blown is not None:
             self._stop_topic(consumer, blown)
-        self.crew.take(admitted.operations)
+        self._offsets.begin(admitted.operations)
 
     def _fused(self, consumer: Consumer, read: Sequence[Read]) -> list[Read]:
         """What of the batch may be admitted: nothing of a topic whose records have gone bad all at once."""
@@ -273,41 +298,45 @@ class Intake:
                 since[place] = record.suspect_since
         return Admit(admissions, letters, positions, since)
 
-    def _decode_patiently(self, consumer: Consumer, record: Record) -> Admission | DeadLetter:
+    def _decoded(self, consumer: Consumer, records: Sequence[Record]) -> Turn[list[Read]]:
         """Decode; a schema registry or key set that is down pauses intake and never fills the dead letters."""
-        while True:
+        read: list[Read] = []
+        while len(read) < len(records):
+            record = records[len(read)]
             try:
-                return self.decoder.decode(record, now=self.now())
+                read.append((record, self.decoder.decode(record, now=self.now())))
             except Unavailable as unavailable:
                 log.warning("intake waits", why=str(unavailable))
                 self._keep_polling(consumer, _PAUSE_S)
+                yield AT_ONCE
                 if self._stop.is_set():
                     raise SessionOver(f"stopped while it waited: {unavailable}") from None
+        return read
 
-    def _admitted(self, consumer: Consumer, move: Admit) -> Admitted:
+    def _admitted(self, consumer: Consumer, move: Admit) -> Turn[Admitted]:
         """Wait for the commit; a record that the database refuses is found by bisection and becomes a dead letter."""
         try:
-            return self._await(consumer, self.journal.admit(move))
+            return (yield from self._await(consumer, self.journal.admit(move)))
         except JournalRefusedError as refused:
             log.error("the journal refuses a batch", count=len(move.admissions), why=str(refused))
         if len(move.admissions) > 1:
             middle = len(move.admissions) // 2
-            first = self._admitted(consumer, Admit(move.admissions[:middle], [], {}))
+            first = yield from self._admitted(consumer, Admit(move.admissions[:middle], [], {}))
             rest = replace(move, admissions=move.admissions[middle:])
-            second = self._admitted(consumer, rest)
+            second = yield from self._admitted(consumer, rest)
             return Admitted([*first.fates, *second.fates], [*first.operations, *second.operations])
         bad = [DeadLetter(it.source, it.refused()) for it in move.admissions]
         letters = replace(move, admissions=[], dead_letters=[*move.dead_letters, *bad])
-        self._await(consumer, self.journal.admit(letters))
+        yield from self._await(consumer, self.journal.admit(letters))
         return Admitted([Fate.REFUSED for _ in bad], [])
 
-    def _await(self, consumer: Consumer, future: "Future[Admitted]") -> Admitted:
+    def _await(self, consumer: Consumer, future: "Future[Admitted]") -> Turn[Admitted]:
         """The commit's result; meanwhile the member stays in its group by polling paused partitions."""
         while True:
-            try:
-                return future.result(timeout=_PAUSE_S)
-            except NotYet:
-                self._keep_polling(consumer, 0.0)
+            yield Pause(_PAUSE_S, until=future)
+            if future.done():
+                return future.result()
+            self._keep_polling(consumer, 0.0)
 
     def _keep_polling(self, consumer: Consumer, seconds: float) -> None:
         """Poll without taking anything: all is paused, and what was fetched before is fetched again later."""
@@ -316,14 +345,14 @@ class Intake:
             self._paused = True
             self.metrics.intake_paused.set(1)
             consumer.pause(parts)
-        self.beat = time.monotonic()
+        self.beat = self.monotonic()
         for message in consumer.consume(1, timeout=max(seconds, _POLL_S)):
             topic, partition, offset = message.topic(), message.partition(), message.offset()
             if message.error() is None and topic and partition is not None and offset is not None:
                 consumer.seek(TopicPartition(topic, partition, offset))
 
     def _commit_offsets(self, consumer: Consumer, move: Admit) -> None:
-        """The hint for lag displays and for a journal that lost time. Never what decides where intake starts.
+        """Tell Kafka how far was read.
 
         While it reads again what the journal forgot, the hint stays where it is: whoever is given the partition in
         the middle of that (a rebalance, a second crash) must still hear how far it was read before.
@@ -331,30 +360,8 @@ class Intake:
         for (topic, _, partition), offset in move.positions.items():
             part = self._assigned.get((topic, partition))
             if part is not None and offset >= part.suspect_below:
-                self._uncommitted[topic, partition] = offset
-        self._commit_again_at = 0.0
-        self._commit_pending(consumer)
-
-    def _commit_pending(self, consumer: Consumer) -> None:
-        """Commit what is not committed yet. What fails (a rebalance, a broker away) is tried again.
-
-        Else the hint would stay behind until the partition's next record, and what a journal forgets meanwhile would
-        not be suspect.
-        """
-        if not self._uncommitted or time.monotonic() < self._commit_again_at:
-            return
-        self._commit_again_at = time.monotonic() + _PAUSE_S
-        offsets = [TopicPartition(*part, offset) for part, offset in self._uncommitted.items()]
-        try:
-            results = consumer.commit(offsets=offsets, asynchronous=False) or []
-        except KafkaException as error:
-            log.warning("offsets were not committed", why=error.args[0].str())
-            return
-        for done in results:
-            if done.error is None:
-                self._uncommitted.pop((done.topic, done.partition), None)
-            else:
-                log.warning("offsets were not committed", why=done.error.str())
+                self._offsets.note(topic, partition, offset=offset)
+        self._offsets.commit(consumer)
 
     def _count(self, move: Admit, admitted: Admitted) -> None:
         for fate in admitted.fates:

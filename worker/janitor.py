@@ -84,7 +84,7 @@ class Janitor:
         while True:
             if topics.done():
                 topics.result()
-            self.beat = now = time.monotonic()
+            self.beat, now = time.monotonic(), self._loop.time()
             try:
                 self._crew.pump()
                 await self._go_on()
@@ -205,8 +205,10 @@ class Janitor:
             if rehomed is None:
                 continue
             self._metrics.takeovers.inc()
-            log.warning(
-                "took a dead session over",
+            left_something = rehomed.operations or rehomed.messages
+            say = log.warning if left_something else log.info
+            say(
+                "took over what an ended session left",  # it died, or stopped as it should
                 dead=dead,
                 count=rehomed.operations,
                 number=rehomed.messages,

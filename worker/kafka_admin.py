@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from confluent_kafka import (
@@ -27,6 +28,7 @@ from handlers.domain.errors import InvalidValueError, Unavailable
 
 _TIMEOUT_S: Final = 10.0
 _SETTLE_S: Final = 0.1
+_TAIL: Final = 100  # records
 _QUIET: Final[dict[str, Any]] = {"log_level": "2", "error_cb": lambda _error: None}
 
 
@@ -41,6 +43,15 @@ class TopicFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a record lies."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """A record as the CLI and the demo see it."""
 
@@ -51,6 +62,16 @@ class Seen:
     value: bytes
     headers: dict[str, bytes]
     timestamp_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """A partition: its first offset that is still there, and the one behind the last record that can be read by now."""
+
+    topic: str
+    partition: int
+    first: int
+    end: int
 
 
 def transactional_id(group: str, session_id: str) -> str:
@@ -193,21 +214,28 @@ def read_watermark(
 
 def send(
     properties: Mapping[str, str], records: Iterable[tuple[str, bytes, bytes, dict[str, bytes]]]
-) -> int:
-    """Publish `(topic, key, value, headers)` with an idempotent producer; returns when all are acknowledged."""
+) -> list[Place]:
+    """Publish `(topic, key, value, headers)` with an idempotent producer; returns when all are acknowledged.
+
+    Where each record lies now, in the records' order.
+    """
     producer = Producer({**properties, **_QUIET, "enable.idempotence": True, "linger.ms": 5})
     failures: list[str] = []
+    places: dict[int, Place] = {}
 
-    def delivered(error: KafkaError | None, _message: Any) -> None:
+    def delivered(error: KafkaError | None, message: Any, *, number: int) -> None:
         if error is not None:
             failures.append(error.str())
+        else:
+            places[number] = Place(message.topic(), message.partition(), message.offset())
 
     count = 0
     for topic, key, value, headers in records:
         pairs: list[tuple[str, str | bytes | None]] = list(headers.items())
+        heard = partial(delivered, number=count)
         while True:
             try:
-                producer.produce(topic, value, key, headers=pairs, on_delivery=delivered)
+                producer.produce(topic, value, key, headers=pairs, on_delivery=heard)
                 break
             except BufferError:
                 producer.poll(0.1)
@@ -217,7 +245,7 @@ def send(
         raise Unavailable(
             "Kafka", failures[0] if failures else f"{left} records were not acknowledged"
         )
-    return count
+    return [places[number] for number in range(count)]
 
 
 class Tail:
@@ -293,6 +321,32 @@ def read_topics(
         yield from _read(
             consumer, {(it.topic, it.partition) for it in parts}, follow=follow, idle_s=idle_s
         )
+    except KafkaException as error:
+        raise Unavailable("Kafka", error.args[0].str()) from None
+    finally:
+        consumer.close()
+
+
+def extents(properties: Mapping[str, str], topics: Iterable[str]) -> list[Extent]:
+    """Every partition of `topics`. The end is 0 where nothing can be read: marks of a kafka_txn are no records."""
+    consumer = Consumer(_reader_properties(properties))
+    try:
+        known = consumer.list_topics(timeout=_TIMEOUT_S).topics
+        places = [(name, number) for name in topics for number in known[name].partitions]
+        bounds = {
+            it: consumer.get_watermark_offsets(TopicPartition(*it), timeout=_TIMEOUT_S)
+            for it in places
+        }
+        ends, back = dict.fromkeys(places, 0), _TAIL
+        unread = {it for it, (first, end) in bounds.items() if first < end}
+        while unread:
+            starts = {it: max(bounds[it][0], bounds[it][1] - back) for it in unread}
+            consumer.assign([TopicPartition(*it, start) for it, start in starts.items()])
+            for seen in _read(consumer, set(unread), follow=False, idle_s=1.0):
+                ends[seen.topic, seen.partition] = seen.offset + 1
+            unread = {it for it in unread if not ends[it] and starts[it] > bounds[it][0]}
+            back *= _TAIL
+        return [Extent(*it, bounds[it][0], ends[it]) for it in places]
     except KafkaException as error:
         raise Unavailable("Kafka", error.args[0].str()) from None
     finally:

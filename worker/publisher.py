@@ -4,12 +4,15 @@ One kafka_txn produces a batch of rows, flushes, and moves the session's waterma
 the progress topic in a group without members. Both commit or neither does, so after any failure the watermark in Kafka
 says what is published. It is mirrored in the journal after the commit, because the offsets of such a group expire.
 `flush()` stands before the offsets: without it they race the records' registration and each kafka_txn costs 100 ms.
+
+The loop's body is `turn`, which needs no thread (`turns.py`): the simulation steps it on a `KafkaDoor` of its own.
 """
 
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -19,12 +22,34 @@ from db_client.moves import Numbered
 from handlers.domain.errors import SessionOver, Unavailable
 from worker.kafka_admin import progress_group, read_watermark, transactional_id
 from worker.telemetry import Metrics, log, where
+from worker.turns import AT_ONCE, Pause, Turn, go_through
 
 _MAX_BATCH: Final = 500
 _MAX_PENDING: Final = 10_000
 _GATHER_S: Final = 0.004  # what concludes within this time shares a kafka_txn
 _REST_S: Final = 0.5
 _TIMEOUT_S: Final = 30.0
+
+
+def _producer(properties: dict[str, Any]) -> Producer:
+    return Producer(properties)
+
+
+def _member_of_nothing(properties: dict[str, Any]) -> Any:
+    """The metadata of a group that nobody joins: under it the watermark moves."""
+    consumer = Consumer(properties)
+    metadata = consumer.consumer_group_metadata()
+    consumer.close()
+    return metadata
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaDoor:
+    """How the publisher reaches Kafka. Each raises KafkaException, `watermark` Unavailable."""
+
+    producer: Callable[[dict[str, Any]], Producer] = _producer
+    metadata: Callable[[dict[str, Any]], Any] = _member_of_nothing
+    watermark: Callable[..., int | None] = read_watermark
 
 
 class Publisher:
@@ -42,6 +67,8 @@ class Publisher:
         now: Callable[[], datetime],
         session_alive: Callable[[], bool],
         on_over: Callable[[SessionOver], None],
+        kafka: KafkaDoor | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._properties = dict(properties)
         self._group = group
@@ -52,22 +79,24 @@ class Publisher:
         self._now = now
         self._session_alive = session_alive
         self._on_over = on_over
+        self._kafka = kafka or KafkaDoor()
+        self._monotonic = monotonic
         self._pending: deque[Numbered] = deque()
         self._wake = threading.Condition()
         self._stopping = False
         self._closed = False
         self._producer: Producer | None = None
         self._metadata: Any = None
-        self._failures: list[str] = []
         self.told: Callable[[int], None] = lambda _watermark: None
         self.ended: Callable[[], bool] = lambda: False
         self.watermark = 1
-        self.beat = time.monotonic()
-        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+        self.beat = monotonic()
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Claim the producer's identity, then begin. Raises Unavailable."""
-        self._rebuild()
+        self.claim()
+        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         self._thread.start()
 
     def put(self, rows: Sequence[Numbered]) -> None:
@@ -91,7 +120,7 @@ class Publisher:
         with self._wake:
             self._stopping = True
             self._wake.notify()
-        if self._thread.is_alive():
+        if self._thread is not None:
             self._thread.join(timeout=grace_s)
         # A thread that hangs in a call to a dead broker comes back later, when the session's row is ended and its
         # rows belong to another session: it must never claim the fenced identity again.
@@ -103,50 +132,57 @@ class Publisher:
 
     def _run(self) -> None:
         try:
-            while True:
-                batch = self._gather()
-                if batch is None:
-                    return
-                if batch:
-                    self._publish(batch)
+            while self._rows_have_come():
+                go_through(self.turn())
         except SessionOver as over:
             self._on_over(over)
         except Exception as crash:  # noqa: BLE001 - the thread's door: its death must end the session, not hide
             log.error("the publisher crashed", why=where(crash))
             self._on_over(SessionOver(f"the publisher crashed: {where(crash)}"))
 
-    def _gather(self) -> list[Numbered] | None:
+    def _rows_have_come(self) -> bool:
+        """Rest until there is something to publish, or a while; False once stopped with nothing left."""
         with self._wake:
             if not self._pending:
                 if self._stopping:
-                    return None
+                    return False
                 self._wake.wait(timeout=_REST_S)
-        self.beat = time.monotonic()
         if self._pending and len(self._pending) < _MAX_BATCH and not self._stopping:
             time.sleep(_GATHER_S)
-        with self._wake:
-            return [self._pending[place] for place in range(min(_MAX_BATCH, len(self._pending)))]
+        return True
 
-    def _publish(self, batch: Sequence[Numbered]) -> None:
-        """One kafka_txn for `batch`; on failure find out where we stand and let the loop come again."""
+    def turn(self) -> Turn[None]:
+        """One turn of the loop: what waits now is published in one kafka_txn. Raises SessionOver.
+
+        After a failure it finds out where we stand, and the next turn comes again.
+        """
+        self.beat = self._monotonic()
+        with self._wake:
+            batch = [self._pending[place] for place in range(min(_MAX_BATCH, len(self._pending)))]
+        if not batch:
+            return
         try:
             if self._producer is None:
-                self._rebuild()  # which may find a part of `batch` published: gather anew
+                self.claim()  # which may find a part of `batch` published: gather anew
                 return
-            self._transact(self._producer, batch)
+            yield from self._transact(self._producer, batch)
         except KafkaException as failed:
             self._recover(failed.args[0])
-            return
+            yield Pause(_REST_S)
         except Unavailable as unavailable:
             log.warning("publishing failed", why=str(unavailable))
             self._abort()
-            time.sleep(_REST_S)
-            return
-        self._published(batch[-1].number + 1)
+            yield Pause(_REST_S)
+        else:
+            self._published(batch[-1].number + 1)
 
-    def _transact(self, producer: Producer, batch: Sequence[Numbered]) -> None:
+    def _transact(self, producer: Producer, batch: Sequence[Numbered]) -> Turn[None]:
+        """Produce, flush, move the watermark, commit.
+
+        Without delivery callbacks: a record that Kafka refuses fails the whole kafka_txn, and a fatal error would come
+        up inside of a callback, where it leaves the library as SystemError.
+        """
         self._insist_ours()
-        self._failures.clear()
         producer.begin_transaction()
         for row in batch:
             message = row.message
@@ -155,18 +191,17 @@ class Publisher:
                 message.value,
                 message.key,
                 headers=list(message.headers),
-                on_delivery=self._delivered,
             )
+        yield AT_ONCE
         left = producer.flush(_TIMEOUT_S)
-        if self._failures or left:
-            raise Unavailable("Kafka", self._failures[0] if self._failures else f"{left} unsent")
+        if left:
+            raise Unavailable("Kafka", f"{left} unsent")
+        yield AT_ONCE
         offsets = [TopicPartition(self._progress, 0, batch[-1].number + 1)]
         producer.send_offsets_to_transaction(offsets, self._metadata, _TIMEOUT_S)
+        yield AT_ONCE
         producer.commit_transaction(_TIMEOUT_S)
-
-    def _delivered(self, error: KafkaError | None, _message: Any) -> None:
-        if error is not None:
-            self._failures.append(error.str())
+        yield AT_ONCE
 
     def _published(self, watermark: int) -> None:
         now = self._now()
@@ -187,7 +222,6 @@ class Publisher:
             self._producer = None
         else:
             self._abort()
-        time.sleep(_REST_S)
 
     def _abort(self) -> None:
         """Abort, or throw the producer away where even that fails. Either way the watermark says what is published."""
@@ -201,13 +235,13 @@ class Publisher:
             pass
         self._producer = None
 
-    def _rebuild(self) -> None:
+    def claim(self) -> None:
         """A new producer under the same identity; then read what is published and forget it.
 
         Raises Unavailable (come again), SessionOver where the session ended: an ended one never claims its identity.
         """
         self._insist_ours()
-        producer = Producer(
+        producer = self._kafka.producer(
             {
                 **self._properties,
                 "transactional.id": transactional_id(self._group, self._session_id),
@@ -222,16 +256,16 @@ class Publisher:
             producer.init_transactions(_TIMEOUT_S)
             if self._metadata is None:
                 group = progress_group(self._group, self._session_id)
-                consumer = Consumer({**self._properties, "group.id": group, "log_level": "2"})
-                self._metadata = consumer.consumer_group_metadata()
-                consumer.close()
+                self._metadata = self._kafka.metadata(
+                    {**self._properties, "group.id": group, "log_level": "2"}
+                )
         except KafkaException as error:
             raise Unavailable("Kafka", error.args[0].str()) from None
         # The local lease may be wrong (a paused machine, a clock that was set): the janitor ends the row before it
         # fences, so whoever claims the identity after that sees here that it is no longer theirs.
         if self.ended():
             raise SessionOver("this session was ended by another: its producer publishes no more")
-        mark = read_watermark(
+        mark = self._kafka.watermark(
             self._properties, group=self._group, session_id=self._session_id, topic=self._progress
         )
         self._producer = producer

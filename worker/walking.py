@@ -10,7 +10,7 @@ The same row makes the same verification, which is admitted once.
 import asyncio
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, NoReturn
 
@@ -24,6 +24,7 @@ from handlers.domain.states import TRANSITIONS, UNDECIDED, Fact, PaymentState
 from handlers.ports import Lists
 from handlers.verify import FACTS
 from worker.crew import Crew
+from worker.own_signature import sign
 from worker.telemetry import log
 
 TOPIC_ID: Final = "finder"  # where a verification of the finder's own making says that it came from
@@ -31,37 +32,45 @@ _LAG: Final = timedelta(hours=1)  # how late a row may show up in a list
 _FIRST: Final = timedelta(days=2)  # how far back an account is walked that never was
 _A_SECOND: Final = 100
 _ASKED_BY_ITSELF: Final = UNDECIDED | {PaymentState.REQUESTED}
+# That answer says only that it was charged, and a batch is not read a second time: this is asked behind it.
+_BEHIND_IT: Final = frozenset({Standing.SETTLED, Standing.RETURNED, Standing.CHARGED_BACK})
+_LIVE: Final = frozenset({Standing.RESERVED, Standing.TAKEN, Standing.SETTLED, Standing.HELD})
+_SEAL_CHARACTERS: Final = 12
 
 
 def verification_of(entry: Entry, known: Known | None, *, now: datetime) -> VerifyPayment | None:
     """What a row of a list makes us ask; None where it is not ours, or says nothing that we do not know."""
-    if known is None or entry.refunds or known.state in _ASKED_BY_ITSELF or not entry.standing:
+    if known is None or entry.refunds or not _is_news(entry, known):
         return None
     settlement = None
-    if entry.standing is Standing.SETTLED and entry.money is not None:
+    # Of another transaction than the one that we know, its details must say what it is.
+    is_known = known.transaction_id == entry.transaction_id
+    if entry.standing is Standing.SETTLED and entry.money is not None and is_known:
         settlement = Settlement(entry.transaction_id, entry.money)
-    if not _is_news(entry, known):
-        return None
-    if known.transaction_id != entry.transaction_id:
-        settlement = None  # not the transaction that we know: its details must say what it is
     return VerifyPayment(
         payment_id=known.payment_id,
         verification_id=f"seen-{entry.transaction_id}-{entry.standing}",
         issued_at=now,
         reason="seen in the gateway's lists",
         settlement=settlement,
+        other="" if is_known or known.transaction_id is None else entry.transaction_id,
     )
 
 
 def _is_news(entry: Entry, known: Known) -> bool:
+    is_another = known.transaction_id not in {None, entry.transaction_id}
+    if is_another and known.state not in _ASKED_BY_ITSELF:
+        return entry.standing in _LIVE  # charged a second time, or after all
     if entry.standing is Standing.DECLINED:
         return known.state is PaymentState.CAPTURED and known.transaction_id == entry.transaction_id
+    if known.state in _ASKED_BY_ITSELF:
+        return entry.standing in _BEHIND_IT
     fact = FACTS[entry.standing]
     if fact is None:
         return False
     if fact is Fact.SETTLED and known.state is PaymentState.AUTHORIZED:
         return True  # captured without us
-    return (known.state, fact) in TRANSITIONS
+    return TRANSITIONS.get((known.state, fact), known.state) is not known.state
 
 
 def _ended(of: Expired, *, now: datetime) -> VerifyPayment:
@@ -83,6 +92,7 @@ class Walker:
     commits: GroupCommit
     crew: Crew
     now: Callable[[], datetime]
+    signing_key: bytes = field(repr=False)
 
     async def walk(self, held: Held) -> None:
         """From where the last walk ended until now. What could not be read is walked again the next time."""
@@ -96,10 +106,10 @@ class Walker:
             asked += await self._ask([_ended(it, now=began) for it in expired])
             await self.commits.write(Walked(account, began))
         except (Unavailable, JournalRefusedError) as unavailable:
-            log.warning("the walk is not complete", account=account, why=str(unavailable))
+            log.warning("the walk is not complete", what=account, why=str(unavailable))
             return
         if asked:
-            log.info("seen in the gateway's lists", account=account, count=asked)
+            log.info("seen in the gateway's lists", what=account, count=asked)
 
     async def _take(self, page: Sequence[Entry]) -> int:
         invoices = {it.invoice_number for it in page if it.invoice_number}
@@ -119,9 +129,17 @@ class Walker:
         if self.crew.crowded:
             raise Unavailable("the line", "so much waits that nothing is put behind it")
         if verifications:
-            await self.commits.write(Admit([_admission(it) for it in verifications], [], {}))
+            admissions = [_admission(self._sealed(it)) for it in verifications]
+            await self.commits.write(Admit(admissions, [], {}))
             await asyncio.sleep(len(verifications) / _A_SECOND)
         return len(verifications)
+
+    def _sealed(self, verification: VerifyPayment) -> VerifyPayment:
+        """Under an id that nobody else can have used before: transaction ids are told, so the rest could be guessed."""
+        name = verification.verification_id
+        key = verification.payment_id.encode()
+        seal = sign(self.signing_key, topic=TOPIC_ID, record_key=key, value=name.encode())
+        return replace(verification, verification_id=f"{name}-{seal[:_SEAL_CHARACTERS].decode()}")
 
 
 def _admission(verification: VerifyPayment) -> Admission:

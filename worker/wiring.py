@@ -15,10 +15,12 @@ from db_client.installation import fingerprint
 from db_client.sealing import Sealer, read_keys
 from db_client.service import DbService, DbServiceSettings
 from db_client.service_calls import unobserved
+from db_client.service_pages import RecordPages
 from handlers.domain.errors import InvalidValueError
 from handlers.domain.money import EXPONENTS
 from handlers.domain.secret import Secret
 from handlers.gateway.authorizenet.client import AuthorizeNet
+from handlers.gateway.authorizenet.reading_desk import ReadingDesks
 from handlers.gateway.authorizenet.settings import (
     PRODUCTION,
     SANDBOX,
@@ -194,20 +196,26 @@ def gateway(
 ) -> AuthorizeNet:
     """The gateway's adapter. `now` is the journal's clock. Raises InvalidValueError for impossible credentials."""
     return AuthorizeNet(
-        AuthorizeNetSettings(
-            endpoint=settings.gateway_url,
-            accounts=accounts(settings),
-            environment=PRODUCTION if settings.environment == PRODUCTION else SANDBOX,
-            total_deadline_s=settings.gateway_deadline_s,
-            connect_timeout_s=settings.gateway_connect_timeout_s,
-            margin_s=settings.gateway_margin_s,
-            in_flight=settings.in_flight,
-            unsent_within_s=settings.unsent_within_s,
-            ca_file=settings.gateway_ca_file,
-        ),
-        lease=lease,
-        observe=metrics.gateway_call,
-        now=now,
+        _gateway_settings(settings), lease=lease, observe=metrics.gateway_call, now=now
+    )
+
+
+def reading_desks(settings: Settings) -> ReadingDesks:
+    """The gateway for a program that only asks. Raises InvalidValueError for impossible credentials."""
+    return ReadingDesks(_gateway_settings(settings))
+
+
+def _gateway_settings(settings: Settings) -> AuthorizeNetSettings:
+    return AuthorizeNetSettings(
+        endpoint=settings.gateway_url,
+        accounts=accounts(settings),
+        environment=PRODUCTION if settings.environment == PRODUCTION else SANDBOX,
+        total_deadline_s=settings.gateway_deadline_s,
+        connect_timeout_s=settings.gateway_connect_timeout_s,
+        margin_s=settings.gateway_margin_s,
+        in_flight=settings.in_flight,
+        unsent_within_s=settings.unsent_within_s,
+        ca_file=settings.gateway_ca_file,
     )
 
 
@@ -221,16 +229,23 @@ def cut_off(settings: Settings) -> CutOff | None:
 
 def records(settings: Settings, *, metrics: Metrics | None = None) -> DbService:
     """The db-service's client."""
-    return DbService(
-        DbServiceSettings(
-            url=settings.db_service_url,
-            token=settings.secret("db_service_token"),
-            timeout_s=settings.db_service_timeout_s,
-            give_up_s=_TRIES_OF_A_RECORD * settings.db_service_timeout_s,
-            order_cache_s=settings.order_cache_s,
-            ca_file=settings.db_service_ca_file,
-        ),
-        observe=metrics.db_service_call if metrics else unobserved,
+    observe = metrics.db_service_call if metrics else unobserved
+    return DbService(_db_service_settings(settings), observe=observe)
+
+
+def record_pages(settings: Settings) -> RecordPages:
+    """The db-service for a program that only asks what is recorded."""
+    return RecordPages(_db_service_settings(settings))
+
+
+def _db_service_settings(settings: Settings) -> DbServiceSettings:
+    return DbServiceSettings(
+        url=settings.db_service_url,
+        token=settings.secret("db_service_token"),
+        timeout_s=settings.db_service_timeout_s,
+        give_up_s=_TRIES_OF_A_RECORD * settings.db_service_timeout_s,
+        order_cache_s=settings.order_cache_s,
+        ca_file=settings.db_service_ca_file,
     )
 
 

@@ -355,12 +355,14 @@ class Settlement:
 class VerifyPayment(_Request):
     """Ask the gateway what became of a payment and answer with a snapshot. `ruling` is an operator's word, signed.
 
-    `settlement`: the finder saw in a settled batch that so much was taken; nobody needs to be asked.
+    `settlement`: the finder saw in a settled batch that so much was taken; nobody needs to be asked. `other`: it saw
+    this transaction under the payment's invoice number, which is not the one that we know.
     """
 
     verification_id: str
     ruling: Ruling | None = None
     settlement: Settlement | None = None
+    other: str = ""
 
     @property
     def kind(self) -> Kind:

@@ -20,8 +20,9 @@ from worker.demo.audit import audit
 from worker.demo.stage import Stage
 
 _HANDLERS: Final = Path(__file__).parents[2] / "handlers"
-# What is asked, code → the advice for another try, and what the text must say: what was not done, or what to do.
-EXPECTED: Final[dict[tuple[str, str], tuple[str, str]]] = {
+# What is asked, code → the advice for another try (none where it was done), and what the text must say: what was not
+# done, or what to do.
+EXPECTED: Final[dict[tuple[str, str], tuple[str | None, str]]] = {
     ("initiation", "no_account_for_currency"): ("fix", "configured currencies: USD"),
     ("initiation", "voided_before"): ("fix", "Nothing was taken"),
     ("initiation", "too_late"): ("soft", "start a new payment"),
@@ -38,25 +39,26 @@ EXPECTED: Final[dict[tuple[str, str], tuple[str, str]]] = {
     ("initiation", "captured_unasked"): ("review", "A person must decide"),
     ("initiation", "amount_differs"): ("review", "A person must decide"),
     ("initiation", "charged_twice"): ("review", "A person must decide"),
-    ("capture", "captured"): ("undecided", "Captured"),
+    ("capture", "captured"): (None, "Captured"),
     ("capture", "captured_already"): ("fix", "Start a new payment for the rest"),
     ("capture", "above_authorised"): ("fix", "ask for less"),
+    ("capture", "other_currency"): ("fix", "in the payment's currency"),
     ("capture", "nothing_authorised"): ("fix", "Start a new payment"),
     ("capture", "in_review"): ("review", "a person must decide"),
     ("capture", "voided"): ("fix", "start a new payment"),
     ("capture", "expired"): ("fix", "start a new payment"),
     ("capture", "amount_differs"): ("review", "A person must decide"),
     ("capture", "unanswered"): ("undecided", "the gateway is asked"),
-    ("void", "voided"): ("undecided", "no money moves"),
-    ("void", "voided_already"): ("undecided", "void already"),
-    ("void", "nothing_to_void"): ("undecided", "nothing was taken"),
+    ("void", "voided"): (None, "no money moves"),
+    ("void", "voided_already"): (None, "void already"),
+    ("void", "nothing_to_void"): (None, "nothing was taken"),
     ("void", "settled"): ("fix", "Ask for a refund instead"),
     ("void", "settled_meanwhile"): ("undecided", "gives the money back instead"),
     ("void", "settled_unknown"): ("review", "payment_verification_request"),
     ("void", "refund_under_way"): ("fix", "Ask for a refund of the rest"),
     ("void", "not_yours"): ("fix", "Nothing was done"),
     ("void", "unanswered"): ("undecided", "the gateway is asked"),
-    ("refund", "refunded"): ("undecided", "Refunded"),
+    ("refund", "refunded"): (None, "Refunded"),
     ("refund", "waits_for_settlement"): ("undecided", "after 20"),
     ("refund", "waits_for_return_window"): ("undecided", "until 20"),
     ("refund", "settled_meanwhile"): ("undecided", "the refund goes on"),
@@ -74,12 +76,12 @@ EXPECTED: Final[dict[tuple[str, str], tuple[str, str]]] = {
     ("refund", "charge_not_found"): ("fix", "compare the payment in the merchant interface"),
     ("refund", "unanswered"): ("undecided", "the gateway is asked"),
     ("refund", "ruled"): ("undecided", "Decided by a person"),
-    ("verification", "verified"): ("undecided", "The gateway was asked"),
-    ("verification", "not_seen"): ("undecided", "Nothing of this payment was ever sent"),
+    ("verification", "verified"): (None, "The gateway was asked"),
+    ("verification", "not_seen"): (None, "Nothing of this payment was ever sent"),
     ("verification", "nothing_to_rule"): ("fix", "nothing that a person must decide"),
     ("verification", "overtaken"): ("review", "review show"),
-    ("verification", "ruled"): ("undecided", "Decided by a person"),
-    ("verification", "decided"): ("undecided", "is decided"),
+    ("verification", "ruled"): (None, "Decided by a person"),
+    ("verification", "decided"): (None, "is decided"),
 }
 # What the gateway says, or does not say: the code as told, the advice, a part of the text.
 OF_THE_GATEWAY: Final = {
@@ -103,6 +105,11 @@ UNREACHED: Final = {
         "verify",
         "amount_differs",
     ): "the simulator's captured amount cannot be changed behind a capture of ours",
+    ("verify", "not_settled"): "the simulator's bank refuses nothing when it settles",
+    (
+        "verify",
+        "charged_twice",
+    ): "a walk comes every ten minutes; held by test_walking.py and test_verbs_late_charge.py",
 }
 _NEVER_PUBLISHED: Final = {
     Reason.REFUSED: "what PostgreSQL does not take (a NUL), a command's own checks refuse before",
@@ -123,7 +130,7 @@ _SPEAK: Final = frozenset({"ours", "denied", "done", "_refusal"})
 class Reached:
     """What was told: (what was asked, code) → (advice, text); the headers of every dead letter by reason; the books."""
 
-    said: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    said: dict[tuple[str, str], tuple[str | None, str]] = field(default_factory=dict)
     letters: dict[str, dict[str, str]] = field(default_factory=dict)
     differences: list[str] = field(default_factory=list)
 

@@ -53,14 +53,14 @@ def run(stage: Stage, argv: list[str], *, within_s: float = 60) -> subprocess.Co
 
 
 def test_snippet_pays_and_hears_of_it(stage: Stage, tmp_path: Path) -> None:
-    """The Python of the README, run as another service would, pays an order and prints its success."""
+    """The Python of the README, run as another service would, pays an order and prints its success, and the reason."""
     found = re.search(r"<!-- snippet: another-service -->\n```python\n(.*?)```", TEXT, re.DOTALL)
     assert found is not None
     program = tmp_path / "another_service.py"
     program.write_text(found[1])
     done = run(stage, [sys.executable, str(program)])
     assert (0, "") == (done.returncode, done.stderr)
-    assert re.fullmatch(r"\S+ SUCCESS captured version 1\n", done.stdout), done.stdout
+    assert re.fullmatch(r"\S+ SUCCESS captured version 1\n.*approved.*\n", done.stdout), done.stdout
 
 
 @pytest.mark.parametrize("command", [it for it in SHELL if it != "run_worker.py run"])
@@ -70,7 +70,7 @@ def test_shell_commands_do_what_they_say(stage: Stage, tmp_path: Path, command: 
     token.write_text(f"nonce-{tmp_path.name}")
     words = shlex.split(command.replace("token.txt", str(token)))[1:]
     if "PAYMENT_ID" in words:
-        paid = run(stage, _cli("publish", "--order-id", "o", "--user-id", "u", "--amount", "1",
+        paid = run(stage, _cli("publish", "--order-id", tmp_path.name, "--user-id", "u", "--amount", "1",
                                "--token", f"t-{tmp_path.name}", "--wait", "30"))  # fmt: skip
         assert 0 == paid.returncode, paid.stderr
         words[words.index("PAYMENT_ID")] = paid.stdout.split()[0]

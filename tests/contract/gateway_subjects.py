@@ -1,6 +1,8 @@
-"""What the port's suite is run on: the double, and the adapter in front of the simulator. No tests live here."""
+"""What the port's suite is run on: two doubles, and the adapter in front of the simulator. No tests live here."""
 
+import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import count
 from typing import Protocol
 
@@ -15,6 +17,10 @@ from tests.contract.gateway_fixtures import CHARGE, FixedLease, settings
 from tests.contract.simulated_gateway import SimulatedGateway
 from tests.doubles.gateway import GatewayDouble, Reply
 from tests.doubles.values import APPROVED, DECLINED, HELD, UNKNOWN
+from tests.simulation.memory_gateway import DoorSettings, MemoryGateway
+from tests.simulation.memory_gateway_faults import Fate, Script
+from tests.simulation.memory_gateway_ledger import GatewayRules, Ledger
+from tests.simulation.memory_gateway_merchant import Merchant
 
 _numbers = count(1)
 _NOWHERE = "http://127.0.0.1:9/xml"
@@ -122,6 +128,62 @@ class DoubleSubject:
     def booked(self, intent: Intent) -> int:
         """By the ledger."""
         return len(self.gateway.ledger.get(intent.invoice_number, []))
+
+
+class MemorySubject:
+    """The gateway of the simulation, in the time of the machine."""
+
+    def __init__(self) -> None:
+        self._script = Script()
+        self._lease = FixedLease()
+        self._ledger = Ledger(GatewayRules(), now=lambda: datetime.now(UTC), fates=self._script)
+        self._merchant = Merchant(self._ledger)
+        self.gateway = MemoryGateway(
+            self._ledger,
+            lease=self._lease,
+            sleep=asyncio.sleep,
+            settings=DoorSettings(breaker_after=1, breaker_first_s=60),
+        )
+
+    def decline(self, charge: Charge) -> Charge:
+        """By the script."""
+        self._script.sends.append(Fate(code=2))
+        return charge
+
+    def hold(self) -> None:
+        """By the script."""
+        self._script.sends.append(Fate(code=252))
+
+    def lose(self, *, done: bool) -> None:
+        """By the script."""
+        self._script.sends.append(
+            Fate(arrives_s=0.0 if done else None, answer_s=None, breaks_s=0.0)
+        )
+
+    def cut_off(self) -> None:
+        """The lease is too short for a call."""
+        self._lease.left_s = 0.0
+
+    def settle(self) -> None:
+        """By the ledger."""
+        self._ledger.settle()
+
+    def decide(self, transaction_id: str, *, approve: bool) -> None:
+        """In the merchant interface."""
+        assert self._merchant.decide(transaction_id, approve=approve)
+
+    async def break_(self) -> None:
+        """One silent call is enough for this one's breaker."""
+        self.lose(done=False)
+        await send(self.gateway, port_charge())
+
+    async def deafen(self) -> None:
+        """The ledger's gateway is away."""
+        self._ledger.away = "nobody listens"
+
+    def booked(self, intent: Intent) -> int:
+        """By the ledger."""
+        return len(self._ledger.by_invoice.get(intent.invoice_number, []))
 
 
 class RealSubject:

@@ -1,4 +1,4 @@
-"""One suite for `handlers.ports.Gateway`: over the scripted double, and over the adapter against the simulator.
+"""One suite for `handlers.ports.Gateway`: over two doubles, and over the adapter against the simulator.
 
 What Authorize.Net alone can do is in `test_gateway_simulator.py`, how a connection dies in `test_gate_*.py`.
 """
@@ -29,15 +29,22 @@ from handlers.domain.verdicts import (
 from handlers.ports import Gateway
 from tests.contract.gateway_fixtures import KEY, LOGIN, asked_now
 from tests.contract.gateway_shop import capture_of, refund_of, void_of
-from tests.contract.gateway_subjects import DoubleSubject, RealSubject, Subject, port_charge, send
+from tests.contract.gateway_subjects import (
+    DoubleSubject,
+    MemorySubject,
+    RealSubject,
+    Subject,
+    port_charge,
+    send,
+)
 from tests.contract.simulated_gateway import SimulatedGateway
 
 
-@pytest.fixture(params=["double", "real"])
+@pytest.fixture(params=["double", "memory", "real"])
 async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     """The gateway under test."""
-    if request.param == "double":
-        yield DoubleSubject()
+    if request.param != "real":
+        yield DoubleSubject() if request.param == "double" else MemorySubject()
         return
     simulator: SimulatedGateway = request.getfixturevalue("simulator")
     simulator.control("POST", "/reset")

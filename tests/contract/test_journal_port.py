@@ -1,4 +1,4 @@
-"""One suite for `handlers.ports.Journal`: it runs over the double in memory and over the real one on PostgreSQL."""
+"""One suite for `handlers.ports.Journal`: over the double, the simulation's journal in memory, and PostgreSQL."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
@@ -16,6 +16,7 @@ from tests.contract.journal_stage import Desk, JournalStage, intent, message, st
 from tests.doubles.clock import ClockDouble
 from tests.doubles.journal import JournalDouble
 from tests.doubles.values import operation
+from tests.simulation.memory_journal_subject import MemorySubject
 
 FROZEN = {"request": "frozen"}
 
@@ -177,11 +178,14 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JournalStage]:
         yield one
 
 
-@pytest.fixture(params=["double", "real"])
+@pytest.fixture(params=["double", "memory", "real"])
 async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     """The journal under test."""
     if request.param == "double":
         yield DoubleSubject()
+        return
+    if request.param == "memory":
+        yield MemorySubject()
         return
     stage: JournalStage = request.getfixturevalue("stage")
     stage.clear()

@@ -13,7 +13,9 @@ from db_client import decisions, history, payment_search, review
 from db_client.decisions import What
 from db_client.payment_search import Search
 from db_client.review import Cause
-from db_client.tables import attempt, operation, payment
+from db_client.sealed_keys import sealed_with
+from db_client.sealing import Sealer
+from db_client.tables import attempt, operation, outbox, payment
 from handlers.domain.states import SEEN, PaymentState, PaymentStatus
 from tests.contract.journal_stage import JournalStage, staged
 
@@ -309,3 +311,26 @@ def test_operators_only_read_what_is_not_theirs(journal: JournalStage) -> None:
         connection.execute(insert(payment).values(payment_id="x"))
     with journal.engine.connect() as connection:
         assert 0 == connection.execute(select(func.count()).select_from(payment)).scalar_one()
+
+
+def test_the_keys_that_something_needs_are_known(journal: JournalStage) -> None:
+    """Means that wait, and letters, name the keys that sealed them; what is over, or an event, names none."""
+    old, new, events = (Sealer({name: b"k" * 32}) for name in ("old", "new", "of-events"))
+    pay(journal, "p-1")
+    ask(journal, "initiation:p-1", of="p-1", means_sealed=old.seal("tok", bound_to="x"))
+    ask(journal, "refund:r-1", of="p-1")
+    over = events.seal("tok", bound_to="x")
+    ask(journal, "initiation:p-2", of="p-1", stage="concluded", means_sealed=over)
+    say(journal, 1, topic="a.dlq", value=new.seal_bytes(b"letter", bound_to="x"))
+    say(journal, 2, topic="a.dlq", value=b"")
+    say(journal, 3, topic="events", value=over)
+    say(journal, 4, topic="a.dlq", value=over, payment_id="p-1")
+    found = sealed_with(journal.engine, letter_topics=["a.dlq", "b.dlq"])
+    assert (["old"], ["new"]) == (list(found.means), list(found.letters))
+
+
+def say(journal: JournalStage, number: int, **row: Any) -> None:
+    """A row of the outbox."""
+    base = {"session_id": "one", "number": number, "key": b"", "headers": b"", "event_id": "e"}
+    with journal.engine.begin() as connection:
+        connection.execute(insert(outbox).values({**base, **row}))

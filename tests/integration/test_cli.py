@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.integration.cli_calls import ROOT, Cli, Said
+from tests.integration.watching import family
 from worker.demo.stage import Stage
 
 TOKEN = "tok-HUSH-one-time-token"
@@ -99,17 +101,35 @@ def test_bad_json_lines_stop_everything_unless_skipped(cli: Cli) -> None:
     assert (2, "") == (refused.code, refused.out)
     assert "line 2: amount_minor: must be from 0" in refused.err
     assert "line 3: is not JSON" in refused.err
-    assert "line 4: has 1 field(s) that are not known" in refused.err
+    assert "line 4: has 1 field(s) that are not known: userid (is it user_id?)" in refused.err
     assert "--skip-bad" in refused.err
     assert 1 == cli("payments", "show", "bad-1").code
-    sent = cli("publish", "--json-lines", "-", "--skip-bad", "--wait", "30", stdin=lines)
-    assert (0, "bad-1") == (sent.code, sent.out.splitlines()[0])
+    sent = cli("publish", "--json-lines", "-", "--skip-bad", "--wait", "30", "--json", stdin=lines)
+    assert (6, True) == (sent.code, "3 bad line(s) were left out" in sent.err)
+    told = sent.objects
+    assert [2, 3, 4] == [it["line"] for it in told if "line" in it]
+    assert ["bad-1"] == [it["id"] for it in told if "operation_id" in it]
+    assert "not_done" == told[-1]["error"]["kind"]
+
+
+def test_what_is_declined_is_no_success(cli: Cli) -> None:
+    """The postal code that the gateway declines: the status is printed, and a script sees it by the exit code."""
+    zip_code = ("--zip", "46282")
+    declined = cli(
+        *order("--payment-id", "no-1", "--token", f"{TOKEN}-no", *zip_code, "--wait", "30")
+    )
+    assert (6, True) == (declined.code, "failure declined" in declined.out), declined.err
+    assert "not done: no-1 (declined)" in declined.err
 
 
 def test_a_dead_letter_is_shown_with_its_reason(cli: Cli) -> None:
-    """The same id with other content: `watch` names reason and advice, not the payload."""
+    """The same id with other content: who waits hears of it, and `watch` names reason and advice, not the payload."""
     cli("publish", "--json-lines", "-", stdin=command("twice"))
-    cli("publish", "--json-lines", "-", stdin=command("twice", amount_minor=1))
+    other = cli(
+        "publish", "--json-lines", "-", "--wait", "30", stdin=command("twice", amount_minor=1)
+    )
+    assert (6, True) == (other.code, "conflict: this id was used before" in other.out), other.err
+    assert "not done: twice (dead letter, conflict)" in other.err
     seen = cli(
         "watch", "--topic", "payment_initiation.dlq", "--from-beginning", "--payment", "twice",
         "--count", "1", "--for", "30",
@@ -117,6 +137,23 @@ def test_a_dead_letter_is_shown_with_its_reason(cli: Cli) -> None:
     assert 0 == seen.code, seen.err
     assert "conflict: this id was used before" in seen.out
     assert "use a new id" in seen.out
+    assert "payment_initiation.dlq from their beginning on" in seen.err
+    listed = cli("dead-letters", "list", "--payment", "twice", "--json").document
+    assert ["conflict"] == [it["reason"] for it in listed["letters"]]
+    _look_with_another_key(cli, listed["letters"][0]["id"])
+
+
+def _look_with_another_key(cli: Cli, letter_id: str) -> None:
+    """Sealed with a key that is not there: `check` and `show` name it, and nobody is told to make it anew."""
+    key = f"other:{'A' * 43}="
+    checked = cli("check", "--json", journal_keys_file=None, journal_keys=key)
+    found = checked.document["checks"]
+    [warned] = [it["text"] for it in found if it["what"] == "journal keys"]
+    for part in ("dead letters", "'demo'", "WORKER_JOURNAL_KEYS"):
+        assert part in warned
+    shown = cli("dead-letters", "show", letter_id, journal_keys_file=None, journal_keys=key)
+    assert "add its key to WORKER_JOURNAL_KEYS" in shown.out
+    assert "ask its producer" not in shown.out
 
 
 def test_a_ready_world_passes_every_check(cli: Cli) -> None:
@@ -149,7 +186,8 @@ WRONG_TURNS: list[tuple[list[str], dict[str, str], int, str]] = [
     (["migrate"], {"journal_url": f"postgresql://u:{PASSWORD}@{NOWHERE}/x"}, 3, "WORKER_JOURNAL_URL"),
     (["payments", "list"], {"journal_url": f"postgresql://u:{PASSWORD}@h:x/y"}, 2, "WORKER_JOURNAL_URL"),
     (["topics"], {"kafka_bootstrap_servers": NOWHERE}, 3, "WORKER_KAFKA_BOOTSTRAP_SERVERS"),
-    (["payments", "show", "nobody"], {}, 1, "payment_initiation.dlq --from-beginning"),
+    (["payments", "show", "nobody"], {}, 1, "dead-letters list --payment nobody"),
+    (["payments", "show", "nobody"], {}, 1, "--topic refund_request"),
     (["health"], {"state_file": "no-such-file"}, 1, "WORKER_STATE_FILE"),
     (["watch", "--topic", "nonsense"], {}, 2, "must be one of payment_status"),
     (order("--token", TOKEN, "--profile", "1:2"), {}, 2, "give exactly one of"),
@@ -185,6 +223,7 @@ def test_check_finds_all_that_is_wrong(cli: Cli) -> None:
         journal_url=f"postgresql://u:{PASSWORD}@{NOWHERE}/x",
         invoice_key_file=None, invoice_key="HUSH-short",
         journal_keys_file="no-such-file",
+        leese_s="3",
     )  # fmt: skip
     assert 1 == ended.code, ended.err
     failed = {it["what"]: it["text"] for it in ended.document["checks"] if it["state"] == "FAILED"}
@@ -194,9 +233,11 @@ def test_check_finds_all_that_is_wrong(cli: Cli) -> None:
         "topic none.payment_status": "topics --create",
         "journal": "Is PostgreSQL running there",
         "WORKER_INVOICE_KEY": "at least 16 characters",
-        "WORKER_JOURNAL_KEYS": "WORKER_JOURNAL_KEYS_FILE: cannot be read",
+        "WORKER_JOURNAL_KEYS_FILE": "cannot be read",
     }.items():
         assert says in failed[what]
+    warned = {it["what"]: it["text"] for it in ended.document["checks"] if it["state"] == "warning"}
+    assert "is WORKER_LEASE_S meant?" in warned["WORKER_LEESE_S"]
 
 
 def test_a_status_that_does_not_come_is_a_no(cli: Cli, stage: Stage) -> None:
@@ -220,7 +261,29 @@ def test_ctrl_c_ends_watch_with_130(cli: Cli) -> None:
         assert following.stdout.readline()
         os.kill(following.pid, signal.SIGINT)
         _, said = following.communicate(timeout=30)
-    assert (130, "") == (following.returncode, said)
+    assert 130 == following.returncode
+    [begins] = said.splitlines()
+    assert begins.startswith("Following payment_status, order_events, ")
+    assert begins.endswith("Ctrl-C ends it.")
+
+
+def test_a_worker_that_stopped_is_not_well(cli: Cli, stage: Stage) -> None:
+    """It takes its last word away with it: `health` called it well for ten seconds more."""
+    worker = stage.worker("stops")
+    worker.start()
+    state_file = str(stage.state_file("stops"))
+    assert 0 == cli("health", state_file=state_file).code
+    worker.stop(grace_s=30)
+    ended = cli("health", state_file=state_file)
+    assert (1, True) == (ended.code, "no worker writes" in ended.err)
+
+
+def test_no_command_line_holds_a_password(stage: Stage) -> None:
+    """Whoever lists the processes of the machine sees addresses, and files with what is secret."""
+    password = urlsplit(stage.journal_url).password
+    assert password, "this stage's database asks for none"
+    shown = [" ".join(process.cmdline()) for process in family(stage.db_service.pid)]
+    assert [] == [line for line in shown if password in line]
 
 
 def test_no_secret_was_ever_printed(cli: Cli, stage: Stage) -> None:

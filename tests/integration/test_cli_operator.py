@@ -1,13 +1,15 @@
 """What an operator does about what stopped, through the real door on the real stage: dead letters, and what waits."""
 
 import json
+import shlex
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from tests.integration.cli_calls import Cli
+from tests.integration.cli_calls import Cli, Said
 from tests.waiting import wait_until
 from worker.demo.stage import Stage
 
@@ -46,9 +48,11 @@ def state(cli: Cli, name: str) -> str:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _early(cli: Cli) -> None:
+def early(cli: Cli) -> Iterator[Future[Said]]:
     """A refund whose payment does not come in time. It becomes a dead letter while the other tests run."""
-    refund(cli, "r-early-1", of="early-1")
+    argv = ("--payment-id", "early-1", "--refund-id", "r-early-1", "--amount", "12.34")
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(cli, "publish", "refund", *argv, "--wait", "60")
 
 
 def test_a_conflict_is_not_replayed_and_may_be_dropped(cli: Cli) -> None:
@@ -120,11 +124,40 @@ def _decide_about_a_lost_call(cli: Cli) -> None:
     assert (1, True) == (over.code, "waits for a person" in over.err)
 
 
-def waiting(cli: Cli) -> set[str]:
+def waiting(cli: Cli, *options: str) -> set[str]:
     """The ids of what waits for a person."""
-    listed = cli("review", "list", "--json")
+    listed = cli("review", "list", "--json", *options)
     assert 0 == listed.code, listed.err
     return {it["id"] for it in listed.document["waiting"]}
+
+
+def test_a_held_payment_is_asked_for_and_may_be_decided(cli: Cli, stage: Stage) -> None:
+    """A question that learns nothing is answered all the same, and what `review` proposes is taken."""
+    rule = {"match": {"description": "held-1"}, "fault": "held_253"}
+    stage.gateway("POST", "/script", body={"rules": [rule]})
+    paid = cli(
+        "publish", "--payment-id", "held-1", "--order-id", "o-held", "--user-id", "u-1",
+        "--amount", "12.34", "--token", f"{TOKEN}-held", "--description", "held-1",
+    )  # fmt: skip
+    assert 0 == paid.code, paid.err
+    wait_until(lambda: state(cli, "held-1") == "held")
+    asked = cli("publish", "verification", "--payment-id", "held-1", "--wait", "30", "--json")
+    assert 0 == asked.code, asked.err
+    question, answer = asked.objects
+    assert [question["operation_id"]] == answer["answers"]
+    assert "held" == answer["record"]["state"]
+    wait_until(lambda: "initiation:held-1" in waiting(cli, "--held-for", "1s"))
+    [proposed] = [
+        line.partition("run_worker.py ")[2]
+        for line in cli("review", "show", "held-1", "--held-for", "1s").out.splitlines()
+        if "review decide" in line
+    ]
+    choice = proposed.replace("--happened or ", "").replace("TEXT", "'looked at'")
+    dry = cli(*shlex.split(choice), "--dry-run", "--json")
+    assert (0, "would_be_published") == (dry.code, dry.document["result"]), dry.err
+    early = cli("review", "show", "held-1").out
+    assert "does not wait for a person yet" in early
+    assert "--why TEXT --early" in early
 
 
 def test_a_payment_shows_its_requests(cli: Cli) -> None:
@@ -151,29 +184,31 @@ def test_a_payment_shows_its_requests(cli: Cli) -> None:
     assert ["partly-1"] == [it["payment_id"] for it in listed.document["payments"]]
 
 
-def test_a_replayed_refund_goes_the_whole_way(cli: Cli) -> None:
+def test_a_replayed_refund_goes_the_whole_way(cli: Cli, early: Future[Said]) -> None:
     """Seen, opened, tried dry, replayed once: the money goes back, and a second replay does nothing."""
-    wait_until(lambda: bool(letters(cli, "early-1")))
+    heard = early.result(timeout=90)
+    assert (6, True) == (heard.code, "payment_unknown: payment_id: no payment" in heard.out)
+    assert "not done: r-early-1 (dead letter, payment_unknown)" in heard.err
     pay(cli, "early-1")
-    [early] = letters(cli, "early-1")
-    assert ("payment_unknown", None) == (early["reason"], early["decision"])
-    shown = cli("dead-letters", "show", early["id"])
+    [letter] = letters(cli, "early-1")
+    assert ("payment_unknown", None) == (letter["reason"], letter["decision"])
+    shown = cli("dead-letters", "show", letter["id"])
     for part in ("refund r-early-1 of 12.34 USD", "dead-letters replay", "No payment of this id"):
         assert part in shown.out
-    dry = cli("dead-letters", "replay", early["id"], "--dry-run", "--json")
+    dry = cli("dead-letters", "replay", letter["id"], "--dry-run", "--json")
     assert ["would_be_replayed"] == [it["result"] for it in dry.document["letters"]]
     assert letters(cli, "early-1")[0]["decision"] is None
-    done = cli("dead-letters", "replay", early["id"], "--by", "ann", "--why", "it came", "--json")
+    done = cli("dead-letters", "replay", letter["id"], "--by", "ann", "--why", "it came", "--json")
     assert (0, True) == (done.code, done.document["ok"]), done.err
     wait_until(lambda: state(cli, "early-1") == "refunded")
-    again = cli("dead-letters", "replay", early["id"], "--by", "bob")
+    again = cli("dead-letters", "replay", letter["id"], "--by", "bob")
     assert (0, True) == (again.code, "already replayed by ann at" in again.out), again.err
     [decided] = letters(cli, "early-1")
     assert ("replayed", "ann", "it came") == tuple(
         decided["decision"][it] for it in ("what", "by", "why")
     )
     assert [] == letters(cli, "early-1", "--undecided")
-    dropped = cli("dead-letters", "drop", early["id"], "--why", "no")
+    dropped = cli("dead-letters", "drop", letter["id"], "--why", "no")
     assert (1, True) == (dropped.code, "Its record is on its way" in dropped.out)
 
 

@@ -9,8 +9,10 @@ from handlers.domain.commands import Kind
 from handlers.domain.outcomes import REQUEST_TELLS, TELLS
 from handlers.domain.states import SEEN, SEEN_REQUEST
 from tests.tidy.readme_diagrams import payment_diagram, request_diagram
+from worker.commands.exits import EXIT_CODES
 from worker.config import Settings
 from worker.dead_letters import ADVICE
+from worker.reconciling.kinds import KINDS
 from worker.telemetry import Metrics
 
 README: Final = Path(__file__).parents[2] / "README.md"
@@ -81,6 +83,13 @@ def dead_letters() -> str:
     return "\n".join(rows)
 
 
+def breaks() -> str:
+    """Each kind of difference between the books, the worst first."""
+    rows = ["| kind of break | what it is |", "|---|---|"]
+    rows += [f"| `{kind.value}` | {sentence} |" for kind, sentence in KINDS.items()]
+    return "\n".join(rows)
+
+
 def metrics() -> str:
     """Every metric with its labels."""
     rows = ["| metric | labels | what it is |", "|---|---|---|"]
@@ -96,6 +105,13 @@ def _labels(name: str) -> str:
     metric = Metrics()
     found = next(it for it in vars(metric).values() if getattr(it, "_name", "") == name)
     return ", ".join(found._labelnames) or "-"
+
+
+def exit_codes() -> str:
+    """Every exit code of the command line."""
+    rows = ["| exit code | what it says |", "|---|---|"]
+    rows += [f"| {code} | {text} |" for code, text in EXIT_CODES.items()]
+    return "\n".join(rows)
 
 
 def settings() -> str:
@@ -128,7 +144,9 @@ _MAKERS: Final = {
     "payment diagram": payment_diagram,
     "request diagram": request_diagram,
     "dead letters": dead_letters,
+    "breaks": breaks,
     "metrics": metrics,
+    "exit codes": exit_codes,
     "settings": settings,
 }
 

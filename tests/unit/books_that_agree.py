@@ -26,6 +26,7 @@ KINDS: Final = {
     "order_events": kinds.ORDER_EVENTS,
     "notification_events": kinds.NOTIFICATION_EVENTS,
 }
+OF_THE_FINDER: Final = "seen-"
 WHY: Final = Reason("worker.test", "because of the test", Advice.UNDECIDED)
 _WIRE: Final = EventWire(
     Writer(Catalog(), single_object_headers(Catalog(), KINDS)),
@@ -162,6 +163,16 @@ CONTINUED: Final = lived(
     (_RACED, News(WHY, asked=RequestFact.CONTINUED)),
     (_RACED, _processed(1011, fact=Fact.REFUNDED, transaction_id="711")),
 )
+_SEEN: Final = [Request(Kind.VERIFICATION, f"{OF_THE_FINDER}{it}", 0) for it in ("12", "13", "13r")]
+SETTLED: Final = lived(
+    12, _first(Fact.TAKEN, 12), (_SEEN[0], News(WHY, fact=Fact.SETTLED, asked=RequestFact.DONE))
+)
+RETURNED: Final = lived(
+    13,
+    _first(Fact.TAKEN, 13),
+    (_SEEN[1], News(WHY, fact=Fact.SETTLED, asked=RequestFact.DONE)),
+    (_SEEN[2], News(WHY, fact=Fact.RETURNED, asked=RequestFact.DONE)),
+)
 ALL: Final = (
     PAID,
     ALSO_PAID,
@@ -174,6 +185,8 @@ ALL: Final = (
     REFUNDED_IN_PARTS,
     DEFERRED,
     CONTINUED,
+    SETTLED,
+    RETURNED,
 )
 _CHARGES: Final = {  # payment id → type, status, captured at the gateway
     "p1": ("authCaptureTransaction", "capturedPendingSettlement", 1001),
@@ -186,6 +199,8 @@ _CHARGES: Final = {  # payment id → type, status, captured at the gateway
     "p9": ("authCaptureTransaction", "settledSuccessfully", 1009),
     "p10": ("authCaptureTransaction", "capturedPendingSettlement", 1010),
     "p11": ("authCaptureTransaction", "settledSuccessfully", 1011),
+    "p12": ("authCaptureTransaction", "settledSuccessfully", 1012),
+    "p13": ("authCaptureTransaction", "settledSuccessfully", 1013),
 }
 _LAST_DONE: Final = {  # request → the invoice numbers of its attempts
     "r9a": ("INVr9a",),
@@ -341,10 +356,11 @@ def letter(
 
 
 def asked(life: Life) -> list[Asked]:
-    """What an independent producer asked about the payment."""
+    """What an independent producer asked about the payment. What the finder asks stands in no topic."""
     return [
         Asked(f"{it.kind}:{name}", life.payment.payment_id, _TOPICS[it.kind])
         for name, it in life.requests.items()
+        if not name.startswith(OF_THE_FINDER)
     ]
 
 
@@ -358,6 +374,7 @@ def agreeing() -> Books:
             given_back("709", 300),
             given_back("719", 200),
             given_back("711", 1011, refTransId="6011"),
+            given_back("713", 1013, refTransId="6013", type="returnedItem", status="returnedItem"),
         ],
         journal=JournalBook(
             [entry(it) for it in ALL],

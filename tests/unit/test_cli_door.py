@@ -11,7 +11,15 @@ from typer.testing import CliRunner
 
 from handlers.domain.errors import InvalidValueError, Unavailable, WorkerError
 from worker.cli import app, version
-from worker.commands.exits import AnswerIsNoError, about_of, code_of, text_of
+from worker.commands.exits import (
+    EXIT_CODES,
+    AnswerIsNoError,
+    NotDoneError,
+    about_of,
+    code_of,
+    error_document,
+    text_of,
+)
 from worker.commands.neighbours import address
 from worker.config import read_settings
 
@@ -143,6 +151,7 @@ def test_the_version_is_the_projects() -> None:
     ("error", "code"),
     [
         (AnswerIsNoError("no"), 1),
+        (NotDoneError("declined"), 6),
         (InvalidValueError("amount", "must be more"), 2),
         (WorkerError("other"), 2),
         (Unavailable("Kafka", "gone"), 3),
@@ -151,6 +160,16 @@ def test_the_version_is_the_projects() -> None:
 def test_each_kind_of_error_has_its_code(error: WorkerError, code: int) -> None:
     """Scripts can tell a no from a mistake and a mistake from an outage."""
     assert code == code_of(error)
+
+
+def test_what_was_declined_is_no_success() -> None:
+    """`publish --wait` ended with 0 for a decline, a trap for scripts: it has a code, a kind and a line of its own."""
+    assert code_of(NotDoneError("not done")) in EXIT_CODES
+    assert {"error": {"kind": "not_done", "about": None, "text": "t", "exit_code": 6}} == (
+        error_document("t", code=6)
+    )
+    shown = CliRunner().invoke(app, ["publish", "refund", "--help"], prog_name="run_worker.py")
+    assert "  6    something was declined, refused, failed" in shown.output
 
 
 def test_a_wrong_setting_is_named_by_its_variable() -> None:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from worker.commands.publish_waiting import decided
 
 PROFILE = {"customer_profile_id": "901", "payment_profile_id": "77"}
 VERBS = ["initiation", "capture", "void", "refund", "verification"]
+A_SALE = "--order-id o --user-id u --amount 1"
 TOKEN = {"token": "4" * 16, "expires": "2030-01", "cryptogram": "c"}
 AT = "2026-01-02T03:04:05Z"
 
@@ -84,7 +86,17 @@ def test_every_record_is_known_to_its_schema(command: Command) -> None:
         ("payment_initiation", {"billing": {"postcode": "1"}}, "billing: has 1 field(s)"),
         ("payment_initiation", {"shipping": {"postcode": "1"}}, "shipping: has 1 field(s)"),
         ("payment_initiation", {"lines": [{"sku": "a", "qty": 1}]}, "lines: has 1 field(s)"),
-        ("payment_initiation", {"hush": 1}, "the line: has 1 field(s)"),
+        (
+            "payment_initiation",
+            {"userid": 1, "hush": 2},
+            "the line: has 2 field(s) that are not known: hush, userid (is it user_id?); known",
+        ),
+        (
+            "payment_initiation",
+            {"4111 1111 1111 1111": 1},
+            "the line: has 1 field(s) that are not known: one that looks like no name; known",
+        ),
+        ("payment_initiation", {"t" * 33: 1}, "the line: has 1 field(s) that are not known: one"),
         ("payment_initiation", {"not_after": "tomorrow"}, "not_after: must be a time with its"),
         ("payment_initiation", {"description": "4111 1111 1111 1111"}, "description: holds what"),
         ("payment_initiation", {"order_id": "4111111111111111"}, "order_id: is what looks like"),
@@ -105,11 +117,12 @@ def test_every_record_is_known_to_its_schema(command: Command) -> None:
 def test_a_wrong_field_is_named_with_its_rule(
     kind: str, changed: dict[str, Any], says: str
 ) -> None:
-    """The error says which field and what is allowed, and repeats no value."""
+    """The error says which field and what is allowed, and repeats no value, nor a name that may be one."""
     with pytest.raises(InvalidValueError) as caught:
         from_record(record(kind, **changed), kind=kind)
     assert str(caught.value).startswith(says)
-    assert "hush" not in str(caught.value)
+    assert "1111" not in str(caught.value)
+    assert "t" * 33 not in str(caught.value)
 
 
 def test_bad_lines_keep_their_numbers() -> None:
@@ -167,9 +180,17 @@ def test_help_loads_nothing_slow() -> None:
     [
         ("", "--order-id: must be given (or --json-lines)"),
         ("initiation --order-id o", "--user-id: must be given"),
-        ("--order-id o --user-id u --amount 1 --profile 1:2 --mode verify", "--mode: must be sale"),
+        (f"{A_SALE} --profile 1:2 --billing city", "--billing: must be FIELD=TEXT, such as city="),
+        (f"{A_SALE} --profile 1:2 --line sku:1", "--line: must be SKU:QUANTITY:UNIT_PRICE"),
+        (
+            f"{A_SALE} --profile 1:2 --not-after 2020-01-01T00:00:00Z",
+            "--not-after: must be a time to",
+        ),
+        (f"{A_SALE} --profile 1:2 --customer-ip 999.1.1.1", "--customer-ip: must be an address"),
+        (f"{A_SALE} --token-file /dev/null", "--token-file: holds no token: it is empty"),
+        (f"{A_SALE} --token {'t' * 16_385}", "--token: must be at most 16384 signs"),
         ("capture", "--payment-id: must be given (or --json-lines)"),
-        ("capture --payment-id p --amount 1.234", "amount: must be a decimal such as 12.34"),
+        ("capture --payment-id p --amount 1.234", "amount: must be a decimal of 2 decimals"),
         ("capture --payment-id p --amount 0", "amount_minor: must be from 1"),
         ("void --payment-id a/b", "payment_id: must be 1 to 64"),
         ("refund --payment-id p", "--amount: must be given"),
@@ -244,29 +265,75 @@ def test_flags_become_the_command(
     assert command.request_id
 
 
+def test_a_mode_is_offered_only_where_it_is_taken() -> None:
+    """The test of a means is a verification: `--mode` neither names it nor takes it."""
+    shown = CliRunner().invoke(publish.app, ["--help"], prog_name="publish")
+    assert "<sale|authorise>" in shown.output
+    wrong = CliRunner().invoke(publish.app, [*A_SALE.split(), "--profile", "1:2", "--mode=verify"])
+    assert (2, True) == (wrong.exit_code, "'sale', 'authorise'" in wrong.output)
+
+
+@pytest.mark.parametrize("with_json", [True, False])
+def test_bad_lines_are_objects_with_json(tmp_path: Path, *, with_json: bool) -> None:
+    """A script that reads standard output hears of each bad line, with its number and its field."""
+    path = tmp_path / "refunds.jsonl"
+    good, bad = record("refund_request"), record("refund_request", refund_id="r-2", amount_minor=0)
+    path.write_text("\n".join(map(json.dumps, [good, bad, {"refundid": "r"}])))
+    argv = ["refund", "--json-lines", str(path), *(["--json"] if with_json else [])]
+    done = CliRunner().invoke(publish.app, argv)
+    assert isinstance(done.exception, InvalidValueError)
+    starts = ("line 2: amount_minor: must be at least", "line 3: has 1 field(s)")
+    for start, line in zip(starts, done.stderr.splitlines(), strict=True):
+        assert line.startswith(start)
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    said = [(it["line"], it["error"]["about"], it["error"]["exit_code"]) for it in told]
+    assert ([(2, "amount_minor", 2), (3, None, 2)] if with_json else []) == said
+
+
 @pytest.mark.parametrize(
     ("status", "keys"),
     [
         ({"payment_status": "PENDING"}, []),
         ({"payment_status": "UNSPECIFIED"}, []),
-        ({"payment_status": "SUCCESS"}, [("initiation", "p-1")]),
+        ({"payment_status": "SUCCESS"}, [("initiation", "p-1", "")]),
         (
             {
                 "payment_status": "SUCCESS",
                 "request": {"kind": "refund", "request_id": "r-1", "request_status": "INITIATED"},
             },
-            [("initiation", "p-1")],
+            [("initiation", "p-1", "")],
         ),
         (
             {
                 "payment_status": "FAILURE",
+                "state": "voided",
                 "request": {"kind": "void", "request_id": "v-1", "request_status": "PROCESSED"},
             },
-            [("initiation", "p-1"), ("void", "v-1")],
+            [("initiation", "p-1", "voided"), ("void", "v-1", "")],
+        ),
+        (
+            {
+                "payment_status": "PENDING",
+                "request": {
+                    "kind": "refund",
+                    "request_id": "r-1",
+                    "request_status": "FAILED",
+                    "state": "failed",
+                },
+            },
+            [("refund", "r-1", "failed")],
         ),
     ],
 )
-def test_what_a_status_decides(status: dict[str, Any], keys: list[tuple[str, str]]) -> None:
-    """A charge is decided once it is not pending, a request once it ended; a waiting refund is neither."""
-    assert keys == list(decided({"payment_id": "p-1", "request": None, **status}))
+def test_what_a_status_decides(status: dict[str, Any], keys: list[tuple[str, str, str]]) -> None:
+    """A charge is decided once it is not pending, a request once it ended, each with how, where that is a no."""
+    found = decided({"payment_id": "p-1", "request": None, **status})
+    assert keys == [(*key, no) for key, no in found]
     assert all(key[0] in set(Kind) for key in keys)
+
+
+def test_a_snapshot_told_again_decides_the_questions_that_it_answers() -> None:
+    """A held payment brings no news to a question: only the header of the repeat says that it was answered."""
+    status = {"payment_id": "p-1", "payment_status": "PENDING", "request": None}
+    found = decided(status, answers=["verification:q-1", "verification:q-2"])
+    assert [(("verification", "q-1"), ""), (("verification", "q-2"), "")] == list(found)

@@ -145,6 +145,17 @@ def test_one_thing_is_decided_at_a_time() -> None:
     assert early == chosen("refund:x", [early], early=True)
 
 
+def test_what_is_proposed_is_taken() -> None:
+    """`show` proposed a decision that `decide` refused: of what does not wait yet, and of what is held for a minute."""
+    early = "\n".join(whole(waiting(cause=Cause.EARLY)))
+    assert "refund:x does not wait for a person yet: undecided" in early
+    assert early.endswith("--why TEXT --early")
+    held = waiting(cause=Cause.HELD, kind=Kind.INITIATION, tried="charge", state="held")
+    assert "\n".join(whole(held, more=" --held-for 1m")).endswith("--why TEXT --held-for 1m")
+    assert "\n".join(whole(held)).endswith("--why TEXT")
+    assert "\n".join(whole(waiting(), more=" --held-for 1m")).endswith("--why TEXT")
+
+
 def test_who_decided_already_is_seen() -> None:
     """The list and the object name the person whose word waits to be applied."""
     said = Pending(

@@ -1,5 +1,6 @@
 """What `watch` shows of a record: decoded, on one line, without a secret and without what steers a terminal."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -14,6 +15,7 @@ from handlers.domain.outcomes import StatusEvent
 from handlers.domain.payments import Payment, Request
 from handlers.domain.secret import Secret
 from handlers.domain.states import PaymentState, RequestState
+from handlers.domain.verdicts import Advice, Reason
 from worker.commands.sightings import Sighting, Sightings
 from worker.kafka_admin import Seen
 from worker.routes import INITIATION, REFUND, STATUS, Topics, dead_letter_topic
@@ -68,6 +70,36 @@ def test_a_status_names_the_request_that_caused_it(catalog: Catalog, writer: Wri
     value = writer.encode(event, event_id="e", occurred_at=AT, topic=STATUS)
     line = look(catalog, STATUS, value=value).line()
     assert "refund r-1: initiated (deferred) 5.00 USD, due 2026-01-02 03:04:05.000Z" in line
+
+
+def test_an_amount_of_another_currency_is_not_shown_as_the_payments(
+    catalog: Catalog, writer: Writer
+) -> None:
+    """A refund of 5 yen of a payment in dollars was shown as 0.05 USD; and what failed stands once."""
+    payment = Payment("p-1", "o-1", "u-1", Money(1234, "USD"), state=PaymentState.CAPTURED)
+    reason = Reason("worker.other_currency", "The payment is in USD.", Advice.FIX)
+    request = Request(Kind.REFUND, "r-1", 5, state=RequestState.FAILED, reason=reason)
+    event = StatusEvent(payment, request)
+    value = writer.encode(event, event_id="e", occurred_at=AT, topic=STATUS)
+    line = look(catalog, STATUS, value=value).line()
+    assert "refund r-1: failed 5 minor units of another currency, worker.other_currency" in line
+    assert "0.05" not in line
+
+
+def test_what_is_told_again_is_marked(catalog: Catalog, writer: Writer) -> None:
+    """A repeat, and the answer to a question, looked as if the news were told twice."""
+    event = StatusEvent(Payment("p-1", "o-1", "u-1", Money(1234, "USD"), state=PaymentState.HELD))
+    value = writer.encode(event, event_id="e", occurred_at=AT, topic=STATUS)
+    news = look(catalog, STATUS, value=value)
+    assert ("", [], False) == (news.repeat_of, news.answers, "told again" in news.line())
+    headers = {"repeat_of": b"TopicId:0:17"}
+    repeat = replace(news, seen=replace(news.seen, headers=headers))
+    assert repeat.line().endswith("(told again: its command came again, as TopicId:0:17)")
+    assert "TopicId:0:17" == repeat.as_object()["repeat_of"]
+    headers = {"answers": b"verification:q-1,verification:q-2"}
+    answer = replace(news, seen=replace(news.seen, headers=headers))
+    assert answer.line().endswith("(told again: answers verification:q-1, verification:q-2)")
+    assert ["verification:q-1", "verification:q-2"] == answer.as_object()["answers"]
 
 
 def test_a_request_is_read_like_a_payment(catalog: Catalog) -> None:

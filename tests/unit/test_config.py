@@ -6,6 +6,7 @@ import pytest
 
 from handlers.domain.errors import InvalidValueError
 from worker.config import Settings, SettingsError, read_settings
+from worker.settings_told import RULES
 
 
 @pytest.fixture(autouse=True)
@@ -23,15 +24,16 @@ def test_the_defaults_are_usable_together() -> None:
 @pytest.mark.parametrize(
     ("given", "named", "rule"),
     [
-        ({"lease_s": "80"}, "WORKER_LEASE_S", "set it above"),
-        ({"kafka_transaction_timeout_s": "90"}, "WORKER_KAFKA_TRANSACTION_TIMEOUT_S", "shorter than lease_s"),
+        ({"lease_s": "80"}, "WORKER_LEASE_S", "WORKER_GATEWAY_MARGIN_S (65); set it above"),
+        ({"kafka_transaction_timeout_s": "90"}, "WORKER_KAFKA_TRANSACTION_TIMEOUT_S", "shorter than WORKER_LEASE_S"),
         ({"gateway_currencies": "USD,XXX"}, "WORKER_GATEWAY_CURRENCIES", "XXX is no ISO 4217 code"),
         ({"ask_schedule_s": "5,0"}, "WORKER_ASK_SCHEDULE_S", "all above 0"),
         ({"ask_schedule_s": "soon"}, "WORKER_ASK_SCHEDULE_S", "valid number"),
         ({"in_flight": "0"}, "WORKER_IN_FLIGHT", "greater than or equal to 1"),
         ({"kafka_group_protocol": "eager"}, "WORKER_KAFKA_GROUP_PROTOCOL", "'classic' or 'consumer'"),
-        ({"gateway_url": "ftp://x"}, "WORKER_GATEWAY_URL", "pattern"),
-        ({"gateway_cut_off": "25:00 UTC"}, "WORKER_GATEWAY_CUT_OFF", "pattern"),
+        ({"gateway_url": "ftp://x"}, "WORKER_GATEWAY_URL", "must begin with http"),
+        ({"gateway_cut_off": "25:00 UTC"}, "WORKER_GATEWAY_CUT_OFF", "must be `HH:MM zone`, such as"),
+        ({"gateway_cut_off": "noon"}, "WORKER_GATEWAY_CUT_OFF", "must be `HH:MM zone`, such as"),
         ({"gateway_cut_off": "none"}, "WORKER_GATEWAY_CUT_OFF", "simulator only"),
         ({"metrics_port": "70000"}, "WORKER_METRICS_PORT", "less than or equal to 65535"),
     ],
@@ -47,6 +49,16 @@ def test_a_wrong_setting_is_named_with_its_rule(
     text = str(raised.value)
     assert text.startswith(f"{named}: ")
     assert rule in text
+
+
+def test_every_pattern_is_told_in_words() -> None:
+    """Nobody is answered with a regular expression: each setting that has one has its rule in words."""
+    patterned = {
+        name
+        for name, field in Settings.model_fields.items()
+        if any(getattr(it, "pattern", None) for it in field.metadata)
+    }
+    assert patterned == set(RULES)
 
 
 def test_every_wrong_setting_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

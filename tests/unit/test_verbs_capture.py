@@ -112,6 +112,24 @@ def test_a_capture_of_another_amount_is_a_conflict(standing: Standing, money: Mo
     assert (TOTAL - 1 if ours else 0) == news.captured_minor
 
 
+def test_what_another_capture_took_is_no_conflict_of_a_suspect() -> None:
+    """Asked for after a loss of time, it finds what the payment's other capture took: it took nothing itself.
+
+    Regression: PostgreSQL was away for longer than a lease with two captures of one payment in line. Both became
+    suspects, the second one saw the amount of the first, and the payment ended as conflicted.
+    """
+    known = in_state(S.CAPTURED, captured_minor=TOTAL - 200)
+    for minor in (TOTAL, 1, None):
+        of = asked(capture(minor), known, suspect=True)
+        taken = replace(APPROVED, amount_minor=TOTAL - 200, currency="USD")
+        news = verb(of.command).judge(of, taken, rules=RULES, now=MIDNIGHT)
+        denied = (G.DENIED, None, "worker.captured_already")
+        assert denied == (news.asked, news.fact, news.reason.code)
+    strange = replace(APPROVED, amount_minor=TOTAL - 100, currency="USD")
+    news = verb(of.command).judge(of, strange, rules=RULES, now=MIDNIGHT)
+    assert (F.CONTRADICTED, G.CONTRADICTED) == (news.fact, news.asked)
+
+
 @pytest.mark.parametrize(
     ("state", "code"),
     [

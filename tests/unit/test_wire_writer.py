@@ -93,12 +93,45 @@ def test_a_paid_payment_is_told_in_full() -> None:
         "refunding_minor": 0,
         "reason_code": "1",
         "reason_text": "Approved.",
-        "advice": "undecided",
+        "advice": None,
         "refund": None,
         "request": None,
         "marks": ["order"],
         "authorisation_expires_at": LATER,
     } == told(StatusEvent(PAID), PAYMENT_STATUS)
+
+
+@pytest.mark.parametrize(
+    ("state", "advice", "told_advice"),
+    [
+        (PaymentState.CAPTURED, Advice.UNDECIDED, None),
+        (PaymentState.CAPTURED, Advice.FIX, "fix"),
+        (PaymentState.UNKNOWN, Advice.UNDECIDED, "undecided"),
+        (PaymentState.DECLINED, Advice.HARD, "hard"),
+    ],
+)
+def test_what_went_well_needs_no_advice(
+    state: PaymentState, advice: Advice, told_advice: str | None
+) -> None:
+    """A success that nobody must act upon was told with the advice `undecided`, as if somebody still asked."""
+    payment = replace(PAID, state=state, reason=Reason("1", "So.", advice))
+    assert told_advice == told(StatusEvent(payment), PAYMENT_STATUS)["advice"]
+    assert (
+        told_advice
+        == told(NotificationEvent(Template.PAYMENT_RECEIVED, payment), NOTIFICATION_EVENTS)[
+            "advice"
+        ]
+    )
+
+
+def test_a_request_that_is_done_needs_no_advice() -> None:
+    """The same for the block of a request: `undecided` is told of one that waits, not of one that is through."""
+    reason = Reason("worker.refunded", "Refunded.", Advice.UNDECIDED)
+    for state, advice in ((RequestState.PROCESSED, None), (RequestState.UNKNOWN, "undecided")):
+        status = told(
+            StatusEvent(PAID, replace(REFUND, state=state, reason=reason)), PAYMENT_STATUS
+        )
+        assert advice == cast("dict[str, object]", status["request"])["advice"]
 
 
 def test_what_is_not_known_is_null() -> None:
@@ -131,9 +164,9 @@ def test_order_events_carry_news_and_lines(news: OrderNews) -> None:
 
 @pytest.mark.parametrize("template", Template)
 def test_notifications_say_what_to_tell_whom(template: Template) -> None:
-    """The template, the customer and the amount; advice where there is a reason."""
+    """The template, the customer and the amount; no advice about what went well."""
     event = NotificationEvent(template, PAID)
-    expected = {**IDS, "template": template.name, "advice": "undecided", "payment_version": 2}
+    expected = {**IDS, "template": template.name, "advice": None, "payment_version": 2}
     shown = told(event, NOTIFICATION_EVENTS)
     can = shown.pop("customer_can")
     assert can in set(CustomerCan)

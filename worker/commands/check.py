@@ -1,5 +1,6 @@
 """`check`: whether everything is there that a worker needs. The checks themselves are in `checks_*.py`."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Final
@@ -47,6 +48,7 @@ def _findings() -> "Iterator[Finding]":
     settings = read_settings()
     secrets = list(checks_inside.secrets(settings))
     yield from checks_inside.setting_notes(settings)
+    yield from checks_inside.strays(os.environ)
     yield from secrets
     yield from checks_inside.schemas(settings)
     yield from checks_outside.journal(settings)

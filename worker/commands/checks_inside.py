@@ -1,6 +1,7 @@
 """Checks that ask nobody but the schema registry: settings, secrets, schemas. A secret is never part of a text."""
 
-from collections.abc import Callable, Iterator
+import difflib
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from avro.catalog import Catalog
@@ -9,10 +10,9 @@ from avro.errors import SchemaRefused
 from avro.writer import subject
 from db_client.sealing import read_keys
 from handlers.domain.errors import InvalidValueError, Unavailable
-from handlers.domain.secret import Secret
 from worker import wiring
-from worker.commands.exits import text_of
-from worker.commands.findings import Finding, failed, ok
+from worker.commands.exits import about_of, text_of
+from worker.commands.findings import Finding, failed, ok, warning
 from worker.commands.neighbours import remedy
 from worker.config import Settings
 
@@ -33,51 +33,69 @@ def setting_notes(settings: Settings) -> Iterator[Finding]:
         )
 
 
-def secrets(settings: Settings) -> Iterator[Finding]:
-    """Each secret: there, readable, of the right shape."""
+def strays(environment: Iterable[str]) -> Iterator[Finding]:
+    """Variables that look like settings and are none: whoever misspelt one believes that it counts."""
+    known = {f"WORKER_{name.upper()}": name.upper() for name in Settings.model_fields}
+    for name in sorted(environment):
+        plain = name.upper().removeprefix("WORKER_")
+        if not name.upper().startswith("WORKER_") or name.upper() in known:
+            continue
+        near = difflib.get_close_matches(plain, known.values(), n=1)
+        meant = f"; is WORKER_{near[0]} meant?" if near else ""
+        yield warning(name, f"is no setting, and changes nothing{meant}")
 
-    def keys(secret: Secret) -> str:
-        count = len(read_keys(secret.reveal()))
+
+def secrets(settings: Settings) -> Iterator[Finding]:
+    """Each secret, and the login beside it: there, readable, of the right shape. What is wrong is named for itself."""
+
+    def keys() -> str:
+        count = len(read_keys(settings.secret("journal_keys").reveal()))
         if not count:
             raise InvalidValueError(
                 "journal_keys", "must hold at least one `id:base64 of 32 bytes`"
             )
         return f"{count} key{'s' if count > 1 else ''}, the first one seals"
 
-    def invoice(_secret: Secret) -> str:
-        wiring.rules(settings)
+    def invoice() -> str:
+        wiring.signing_key(settings)
         return "long enough; never change it"
 
-    def token(_secret: Secret) -> str:
+    def token() -> str:
         wiring.records(settings)
         return "well formed"
 
-    def gateway(_secret: Secret) -> str:
-        return f"well formed, for {', '.join(it.currency for it in wiring.accounts(settings).values())}"
-
-    looks: dict[str, Callable[[Secret], str]] = {
-        "journal_keys": keys,
-        "invoice_key": invoice,
-        "db_service_token": token,
-        _gateway_secret(settings): gateway,
-    }
-    for name, look in looks.items():
-        yield _secret(settings, name, look=look)
-
-
-def _gateway_secret(settings: Settings) -> str:
-    several = settings.gateway_accounts or settings.gateway_accounts_file
-    return "gateway_accounts" if several else "gateway_transaction_key"
+    yield _looked("WORKER_JOURNAL_KEYS", keys)
+    yield _looked("WORKER_INVOICE_KEY", invoice)
+    yield _looked("WORKER_DB_SERVICE_TOKEN", token)
+    if settings.gateway_accounts or settings.gateway_accounts_file:
+        yield _looked("WORKER_GATEWAY_ACCOUNTS", lambda: _accounts(settings))
+        return
+    what = "WORKER_GATEWAY_LOGIN"
+    if settings.gateway_login:
+        yield ok(what, "is set")
+    else:
+        yield failed(what, "must be set: the API Login ID of the merchant account")
+    login = settings.gateway_login or "none yet"  # so that the key is looked at for itself
+    alone = settings.model_copy(update={"gateway_login": login})
+    yield _looked("WORKER_GATEWAY_TRANSACTION_KEY", lambda: _accounts(alone))
 
 
-def _secret(settings: Settings, name: str, *, look: Callable[[Secret], str]) -> Finding:
-    what = f"WORKER_{name.upper()}"
+def _accounts(settings: Settings) -> str:
+    currencies = (it.currency for it in wiring.accounts(settings).values())
+    return f"well formed, for {', '.join(currencies)}"
+
+
+def _looked(what: str, look: Callable[[], str]) -> Finding:
+    """What was found, under the name of the variable that is to be mended."""
     try:
-        return ok(what, look(settings.secret(name)))
+        return ok(what, look())
     except InvalidValueError as invalid:
+        named = about_of(invalid) or what
+        if named.startswith("WORKER_"):
+            return failed(named, invalid.rule)
         return failed(what, text_of(invalid))
     except UnicodeError:
-        return failed(what, f"{what}_FILE: is not a text file")
+        return failed(what, "must be a text that HTTP can carry")
 
 
 def schemas(settings: Settings) -> Iterator[Finding]:

@@ -8,6 +8,9 @@ from typing import Final
 from db_client import history, schema
 from db_client.history import Database
 from db_client.installation import strangeness
+from db_client.rebuilding import unfinished
+from db_client.sealed_keys import sealed_with
+from db_client.sealing import read_keys
 from handlers.domain.errors import InvalidValueError, Unavailable
 from worker import wiring
 from worker.commands.exits import text_of
@@ -44,6 +47,7 @@ def journal(settings: Settings) -> Iterator[Finding]:
     if present == needed:
         yield ok("journal schema", f"revision {needed}")
         yield _ours(settings)
+        yield from _sealed(settings)
     else:
         yield failed(
             "journal schema",
@@ -62,6 +66,46 @@ def _ours(settings: Settings) -> Finding:
     except (InvalidValueError, Unavailable) as error:
         return failed(what, text_of(error) if isinstance(error, InvalidValueError) else str(error))
     return failed(what, strange) if strange else ok(what, "belong together")
+
+
+def _sealed(settings: Settings) -> Iterator[Finding]:
+    """Whether our keys open what is sealed in the journal. Nothing is opened."""
+    what = "journal keys"
+    try:
+        ours = read_keys(settings.secret("journal_keys").reveal()).keys()
+        with history.journal(settings.journal_url.get_secret_value(), role="check") as engine:
+            found = sealed_with(engine, letter_topics=wiring.topics(settings).dead_letters)
+    except InvalidValueError:
+        return  # there are none, or no good ones: that is said already
+    except Unavailable as away:
+        yield failed(what, _advice(away, settings))
+        return
+    means, letters = sorted(found.means - ours), sorted(found.letters - ours)
+    add = "add it behind the first one in WORKER_JOURNAL_KEYS"
+    for name in means:
+        yield failed(what, f"payments wait that the key {name!r} sealed, which is not there: {add}")
+    for name in letters:
+        yield warning(
+            what, f"dead letters are there that the key {name!r} sealed, which is not there: {add}"
+        )
+    if not means and not letters:
+        yield ok(what, "open all that is sealed in the journal")
+
+
+def _rebuild(settings: Settings) -> Iterator[Finding]:
+    """A rebuild that somebody began and did not end; nothing where there is none."""
+    try:
+        with history.journal(settings.journal_url.get_secret_value(), role="check") as engine:
+            begun = unfinished(engine)
+    except Unavailable as away:
+        yield failed("rebuild", str(away))
+        return
+    if begun is not None:
+        since = begun.since.isoformat().replace("+00:00", "Z")
+        yield warning(
+            "rebuild",
+            f"one since {since} is not finished ({begun.by} began it): `run_worker.py rebuild --since {since}` goes on",
+        )
 
 
 def _durability(found: Database) -> Iterator[Finding]:

@@ -33,11 +33,13 @@ _LIST: Final = epilog(
     "run_worker.py dead-letters list",
     "run_worker.py dead-letters list --reason invalid --since 2h --undecided",
     "run_worker.py dead-letters list --topic refund_request --json",
+    "run_worker.py dead-letters list --payment pay-17      (what was asked of it and could not be taken)",
     json=f'{{"letters": [{{{_A_LETTER}}}],\n  "shown", "matching"}}',
 )
 _SHOW: Final = epilog(
     "run_worker.py dead-letters show dlq:1a2B3c4D5e6F7g8H9i0JkA:0:17",
     json=f'{{{_A_LETTER},\n  "command": the command without its secrets, or null,\n'
+    '  "fields": those of a record that breaks a rule, without its secrets, or null,\n'
     '  "flaw": what is wrong with it, or null,\n'
     '  "replay": {"possible", "with_anyway", "text"}}',
 )
@@ -85,6 +87,9 @@ def show_list(
     undecided: Annotated[
         bool, typer.Option("--undecided", help="Only those that nobody decided about yet.")
     ] = False,
+    payment: Annotated[
+        str | None, typer.Option(metavar="ID", help="Only those whose key is this payment.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 50,
     json: _Json = False,
 ) -> None:
@@ -97,7 +102,7 @@ def show_list(
     from worker.config import read_settings
 
     settings = read_settings()
-    filters = parts.Filters(reason, topic, since=since, until=until)
+    filters = parts.Filters(reason, topic, since=since, until=until, payment=payment)
     wanted = parts.wanted(settings, filters)
     with parts.journal(settings) as engine:
         matching, found = parts.latest(

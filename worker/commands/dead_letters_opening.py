@@ -10,6 +10,7 @@ Therefore
   not kept with the letter.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -32,18 +33,24 @@ _AFTER_THE_ASKER: Final = frozenset({Reason.CONFLICT, Reason.REFUSED, Reason.PAY
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """What the record held. `command` is None where it cannot be read: `flaw` says why. `value` may hold a token."""
+    """What the record held. `command` is None where it is none: `flaw` says why. `value` and `fields` may hold a token.
+
+    `fields`: the record as its schema has it, where it can be read and breaks a rule, in its field `flawed`.
+    """
 
     value: bytes = field(repr=False)
     command: Command | None = None
     flaw: str = ""
+    fields: Mapping[str, object] | None = field(default=None, repr=False)
+    flawed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """The payload cannot be had, and why."""
+    """The payload cannot be had, and why; where `is_locked`, it is there, and a key is missing."""
 
     why: str
+    is_locked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +87,18 @@ class Opener:
         try:
             value = self.sealer.open_bytes(letter.sealed, bound_to=letter.source_key)
         except SealBrokenError as broken:
-            return Closed(f"{broken}. Keep old keys behind the first one in WORKER_JOURNAL_KEYS")
+            return Closed(
+                f"it is kept, but {broken}. Keep old keys behind the first one in WORKER_JOURNAL_KEYS",
+                is_locked=True,
+            )
         try:
-            command = to_command(self.reader.read(kind, value), kind=kind)
+            record = self.reader.read(kind, value)
         except Unreadable as unreadable:
             return Payload(value, flaw=unreadable.why)
+        try:
+            command = to_command(record, kind=kind)
         except InvalidValueError as invalid:
-            return Payload(value, flaw=str(invalid))
+            return Payload(value, flaw=str(invalid), fields=record, flawed=invalid.field)
         if any(holds_card_number(text) for _, text in command.texts()):
             return Payload(value, flaw="a text of it looks like a card number")
         if letter.key != command.payment_id.encode():
@@ -114,6 +126,8 @@ class Judge:
 
     def judge(self, letter: Letter, payload: Payload | Closed) -> Go | Stop:
         """Whether its record may be published again, and the record."""
+        if isinstance(payload, Closed) and payload.is_locked:
+            return Stop(f"{payload.why}. With its key it opens, and can be replayed.")
         if isinstance(payload, Closed):
             return Stop(
                 f"{payload.why}. There is nothing to publish: ask its producer to publish it again, mended."

@@ -33,6 +33,7 @@ class Filters:
     topics: list[str] | None = None
     since: str | None = field(default=None, kw_only=True)
     until: str | None = field(default=None, kw_only=True)
+    payment: str | None = field(default=None, kw_only=True)
 
 
 def wanted(settings: Settings, filters: Filters, *, ids: list[str] | None = None) -> Wanted:
@@ -48,6 +49,7 @@ def wanted(settings: Settings, filters: Filters, *, ids: list[str] | None = None
         topics=known_topics(settings, filters.topics),
         since=instant(filters.since, now=now, option="--since"),
         until=instant(filters.until, now=now, option="--until"),
+        key=None if filters.payment is None else filters.payment.encode("utf-8", "replace"),
     )
 
 

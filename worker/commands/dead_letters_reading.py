@@ -49,13 +49,17 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which letters: all that fit. What is empty or None fits everything. Times are of the letter, not its record."""
+    """Which letters: all that fit. What is empty or None fits everything. Times are of the letter, not its record.
+
+    `key`: the record's, which is the payment's id.
+    """
 
     ids: frozenset[str] = frozenset()
     reasons: frozenset[str] = frozenset()
     topics: frozenset[str] = frozenset()
     since: datetime | None = None
     until: datetime | None = None
+    key: bytes | None = None
 
     def fits(self, letter: Letter) -> bool:
         """Whether `letter` is one of these."""
@@ -65,6 +69,7 @@ class Wanted:
             and (not self.topics or letter.topic in self.topics)
             and (self.since is None or letter.at >= self.since)
             and (self.until is None or letter.at < self.until)
+            and (self.key is None or letter.key == self.key)
         )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from db_client.command_json import to_json
 from db_client.decisions import Decision
 from handlers.domain.card_numbers import bytes_hold_card_number
+from worker.commands.dead_letters_masking import fit_to_be_shown, lines_of
 from worker.commands.dead_letters_opening import Closed, Go, Payload, Stop
 from worker.commands.dead_letters_reading import Letter, known_reason
 from worker.commands.terminal import clean, columns, moment
@@ -77,11 +78,20 @@ def command_of(payload: Payload | Closed) -> tuple[dict[str, object] | None, str
     match payload:
         case Closed(why=why):
             return None, why
-        case Payload(command=None, flaw=flaw):
+        case Payload(command=None, flaw=flaw, fields=None):
             return None, f"it cannot be read: {flaw}"
+        case Payload(command=None, flaw=flaw):
+            return None, f"it is no command: {flaw}"
         case Payload(command=command, flaw=flaw):
             assert command is not None
             return to_json(command), flaw
+
+
+def fields_of(payload: Payload | Closed) -> dict[str, object] | None:
+    """The fields of a record that breaks a rule, without its secrets; None where it is a command or unreadable."""
+    if isinstance(payload, Closed) or payload.fields is None:
+        return None
+    return fit_to_be_shown(payload.fields, flawed=payload.flawed)
 
 
 def whole(
@@ -100,10 +110,15 @@ def whole(
         yield from (f"              {clean(name)}: {clean(str(it))}" for name, it in _told(command))
     if why:
         yield f"  payload     {clean(why)}"
+    for name, it in lines_of(fields_of(payload) or {}):
+        yield f"              {clean(name)}: {clean(str(it))}"
     if decision is not None:
         yield f"  decided     {clean(decision_text(decision))}: {clean(decision.why)}"
         return
     yield "  decided     no"
+    if isinstance(payload, Closed) and payload.is_locked:
+        yield "  next        add its key to WORKER_JOURNAL_KEYS, behind the first one, then show it again"
+        return
     yield from _next(letter, verdict)
 
 
@@ -121,6 +136,7 @@ def whole_object(
     return {
         **as_object(letter, decision),
         "command": command,
+        "fields": fields_of(payload),
         "flaw": flaw or None,
         "replay": {
             "possible": possible and is_open,

@@ -3,6 +3,8 @@
 No command lives here, and no import that is slow: every `--help` comes through this file.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 from handlers.domain.errors import InvalidValueError, Unavailable, WorkerError
@@ -11,23 +13,42 @@ FINE: Final = 0
 NO: Final = 1
 WRONG: Final = 2
 UNAVAILABLE: Final = 3
+BREAKS: Final = 4
+INCOMPLETE: Final = 5
+NOT_DONE: Final = 6
 CRASHED: Final = 70
 INTERRUPTED: Final = 130
 
-_CODES: Final = """\b
-Exit codes:
-  0    fine
-  1    the answer is no: a check failed, unhealthy, not found, not ready
-  2    wrong usage or settings
-  3    a neighbour is unavailable: the text says which one, where, and what to do
-  70   a fault of this program
-  130  ended by Ctrl-C"""
+# The README's table is generated from this.
+EXIT_CODES: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        FINE: "fine",
+        NO: "the answer is no: a check failed, unhealthy, not found, not ready, not in time",
+        WRONG: "wrong usage or settings",
+        UNAVAILABLE: "a neighbour is unavailable: the text says which one, where, and what to do",
+        BREAKS: "`reconcile`: breaks are open",
+        INCOMPLETE: "`reconcile`: no break is open, but a book could not be read to its end: nothing was proven",
+        NOT_DONE: "`publish`: with `--wait`, something was declined, refused, failed or is a dead letter, or with"
+        " `--skip-bad`, bad lines were left out",
+        CRASHED: "a fault of this program",
+        INTERRUPTED: "ended by Ctrl-C",
+    }
+)
+_OF_ONE_COMMAND: Final = frozenset({BREAKS, INCOMPLETE, NOT_DONE})
+_CODES: Final = "\b\nExit codes:\n" + "\n".join(
+    f"  {code:<5}{text}" for code, text in EXIT_CODES.items() if code not in _OF_ONE_COMMAND
+)
+NOT_DONE_CODE: Final = (
+    f"  {NOT_DONE:<5}something was declined, refused, failed or is a dead letter (--wait); bad lines were left out\n"
+    "       (--skip-bad)\n"
+)
 
 _JSON: Final = """\b
 With --json: one document on standard output, texts for people on standard error.
   {shape}
 An error is a document, too:
-  {{"error": {{"kind": "no" | "wrong" | "unavailable" | "crashed", "about": what or null, "text", "exit_code"}}}}
+  {{"error": {{"kind": "no" | "not_done" | "wrong" | "unavailable" | "crashed", "about": what or null, "text",
+  "exit_code"}}}}
 
 """
 
@@ -37,6 +58,7 @@ _SETTINGS: Final = {
     "gateway.login": "WORKER_GATEWAY_LOGIN",
     "gateway.transaction_key": "WORKER_GATEWAY_TRANSACTION_KEY",
     "gateway.environment": "WORKER_ENVIRONMENT",
+    "gateway.cut_off.zone": "WORKER_GATEWAY_CUT_OFF",
     "db_service.url": "WORKER_DB_SERVICE_URL",
     "db_service.token": "WORKER_DB_SERVICE_TOKEN",
     "journal_url": "WORKER_JOURNAL_URL",
@@ -53,11 +75,27 @@ class SaidNoError(AnswerIsNoError):
     """The same, where what the command printed says it already: with --json no second document follows."""
 
 
-def epilog(*examples: str, json: str = "") -> str:
-    """The end of a command's help: examples, the shape of its `json` document, and what its exit code means."""
+class NotDoneError(AnswerIsNoError):
+    """What was asked was published and is decided, and it, or a part of it, did not come about."""
+
+
+class OpenBreaksError(SaidNoError):
+    """The books differ, and nobody has explained it."""
+
+
+class IncompleteError(SaidNoError):
+    """A book could not be read to its end, so that nothing was proven."""
+
+
+def epilog(*examples: str, json: str = "", codes: str = "") -> str:
+    """The end of a command's help: examples, the shape of its `json` document, and what its exit code means.
+
+    `codes`: lines of codes that only this command has.
+    """
+    said = _CODES.replace("  70 ", f"{codes}  70 ")
     shown = "\n".join(f"  {example}" for example in examples)
     shapes = _JSON.format(shape="\n  ".join(json.splitlines())) if json else ""
-    return f"\b\nExamples:\n{shown}\n\n{shapes}{_CODES}" if examples else _CODES
+    return f"\b\nExamples:\n{shown}\n\n{shapes}{said}" if examples else said
 
 
 def text_of(invalid: InvalidValueError) -> str:
@@ -68,6 +106,12 @@ def text_of(invalid: InvalidValueError) -> str:
 def code_of(error: WorkerError) -> int:
     """The exit code that tells `error`."""
     match error:
+        case OpenBreaksError():
+            return BREAKS
+        case IncompleteError():
+            return INCOMPLETE
+        case NotDoneError():
+            return NOT_DONE
         case AnswerIsNoError():
             return NO
         case Unavailable():
@@ -76,7 +120,7 @@ def code_of(error: WorkerError) -> int:
             return WRONG
 
 
-_KINDS: Final = {NO: "no", UNAVAILABLE: "unavailable", CRASHED: "crashed"}
+_KINDS: Final = {NO: "no", NOT_DONE: "not_done", UNAVAILABLE: "unavailable", CRASHED: "crashed"}
 
 
 def error_document(text: str, *, code: int, about: str | None = None) -> dict[str, object]:

@@ -4,6 +4,7 @@ Where a value is wrong, the error names the field and the rule and never the val
 token in the wrong place.
 """
 
+import ipaddress
 import re
 import secrets
 import time
@@ -13,11 +14,11 @@ from typing import Final
 
 from handlers.domain.errors import InvalidValueError
 from handlers.domain.means import WALLET_DESCRIPTORS
-from handlers.domain.money import Money, minor_units
+from handlers.domain.money import EXPONENTS, MAX_MINOR, Money, minor_units
 
 MOST_LINES: Final = 100_000
 _CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_AMOUNT: Final = re.compile(r"[0-9]{1,14}(?:\.[0-9]{1,4})?")
+_AMOUNT: Final = re.compile(r"[0-9]{1,30}(?:\.[0-9]{1,12})?")
 _DESCRIPTORS: Final = {name: descriptor for descriptor, name in WALLET_DESCRIPTORS.items()}
 
 
@@ -29,14 +30,52 @@ def fresh_id() -> str:
 
 def minor_of(amount: str, currency: str) -> int:
     """`12.34` in minor units. Raises InvalidValueError."""
-    Money(0, currency)
-    rule = f"must be a decimal such as 12.34, no finer than {currency} allows"
+    most = Money(MAX_MINOR, currency).decimal_text()
     if not _AMOUNT.fullmatch(amount):
-        raise InvalidValueError("amount", rule)
-    minor = minor_units(Decimal(amount), currency)
+        raise InvalidValueError("amount", "must be a decimal such as 12.34, without a sign")
+    exact = Decimal(amount)
+    if exact > Decimal(most):
+        raise InvalidValueError("amount", f"must be a decimal of at most {most} {currency}")
+    minor = minor_units(exact, currency)
     if minor is None:
-        raise InvalidValueError("amount", rule)
+        digits = EXPONENTS[currency]
+        finest = f"of {digits} decimals at most" if digits else "without decimals"
+        raise InvalidValueError("amount", f"must be a decimal {finest}: {currency} has no more")
     return minor
+
+
+def billing_record(given: list[str]) -> dict[str, str]:
+    """The billing address out of FIELD=TEXT each. Raises InvalidValueError."""
+    record = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        if not name or not sign:
+            raise InvalidValueError("--billing", "must be FIELD=TEXT, such as city=Berlin")
+        record[name] = value
+    return record
+
+
+def ip_address(text: str) -> str:
+    """An address of the net as the gateway takes it; "" is none. Raises InvalidValueError."""
+    try:
+        return text and str(ipaddress.ip_address(text))
+    except ValueError:
+        raise InvalidValueError(
+            "--customer-ip", "must be an address such as 203.0.113.7 or 2001:db8::7"
+        ) from None
+
+
+def deadline(text: str | None) -> datetime | None:
+    """The moment of --not-after, which must be to come: a command that is too late is refused by the worker.
+
+    Raises InvalidValueError.
+    """
+    if text is None:
+        return None
+    at = instant(text, field="--not-after")
+    if at <= datetime.now(UTC):
+        raise InvalidValueError("--not-after", "must be a time to come: this one is over")
+    return at
 
 
 def token_record(token: str, wallet: str) -> dict[str, object]:
@@ -61,9 +100,14 @@ def line_record(text: str, currency: str) -> dict[str, object]:
     """An order line given as SKU:QUANTITY:UNIT_PRICE. Raises InvalidValueError."""
     sku, _, rest = text.partition(":")
     quantity, _, price = rest.partition(":")
-    if not quantity.isascii() or not quantity.isdigit() or len(quantity) > len(str(10**6)):
+    is_count = quantity.isascii() and quantity.isdigit() and len(quantity) <= len(str(10**6))
+    if not sku or not is_count or not price:
         raise InvalidValueError("--line", "must be SKU:QUANTITY:UNIT_PRICE, such as mug:2:9.90")
-    return {"sku": sku, "quantity": int(quantity), "unit_minor": minor_of(price, currency)}
+    try:
+        unit_minor = minor_of(price, currency)
+    except InvalidValueError as invalid:
+        raise InvalidValueError("--line", f"its price {invalid.rule}") from None
+    return {"sku": sku, "quantity": int(quantity), "unit_minor": unit_minor}
 
 
 def instant(text: str, *, field: str) -> datetime:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from handlers.domain.errors import InvalidValueError
-from handlers.domain.states import SEEN, PaymentState, PaymentStatus
+from handlers.domain.states import PaymentState, PaymentStatus
 from worker.commands.exits import AnswerIsNoError, epilog
 from worker.commands.terminal import amount, as_json, clean, columns, lines, moment, say
 
@@ -37,7 +37,8 @@ _SHOW: Final = epilog(
     json=(
         f'{{"now", "payment": {{{_A_PAYMENT}}} or null,\n'
         '  "initiation": {"operation_id", "stage", "due_at", "why", "asked"} or null,\n'
-        '  "requests": [{"operation_id", "kind", "request_id", "state", "status", "amount_minor", "reserved_minor",\n'
+        '  "requests": [{"operation_id", "kind", "request_id", "state", "status", "amount_minor", "currency": the one\n'
+        '  that it names, or null for the payment\'s, "reserved_minor",\n'
         '  "stage", "due_at", "promised_at", "why", "reason_code", "reason_text", "advice", "transaction_id"}],\n'
         '  "in_line": [operation ids, the next one first]}'
     ),
@@ -118,13 +119,15 @@ def _journal(settings: "Settings") -> "Iterator[Engine]":
 
 
 def _nowhere(payment_id: str, settings: "Settings") -> str:
-    topic = f"{settings.topic_prefix}payment_initiation"
+    from worker import wiring
+
+    topics = " ".join(f"--topic {it}" for it in wiring.topics(settings).commands)
     name = "".join(sign for sign in payment_id if sign.isprintable())[:80]
     return (
-        f"the journal knows no payment {name}. Its command may be a dead letter:\n"
-        f"  run_worker.py watch --topic {topic}.dlq --from-beginning --for 10 --payment {name}\n"
+        f"the journal knows no payment {name}. Its command, or a request about it, may be a dead letter:\n"
+        f"  run_worker.py dead-letters list --payment {name}\n"
         f"or it was not read yet, or never published:\n"
-        f"  run_worker.py watch --topic {topic} --from-beginning --for 10 --payment {name}"
+        f"  run_worker.py watch {topics} --from-beginning --for 10 --payment {name}"
     )
 
 
@@ -204,8 +207,9 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
 
 
 def _object(row: Mapping[str, Any]) -> dict[str, object]:
-    marks = [it for it in row["marks"].split(",") if it]
-    return {**row, "status": SEEN[PaymentState(row["state"])], "marks": marks}
+    from worker.commands.timeline import payment_object
+
+    return payment_object(row) or {}
 
 
 def _place(text: str | None) -> "Place | None":

@@ -8,11 +8,9 @@ from typing import Any, Final
 
 import typer
 
-from handlers.domain.commands import Mode
-from handlers.domain.errors import InvalidValueError
 from worker.commands import publish_options as options
 from worker.commands import publish_requests as requests
-from worker.commands.exits import epilog
+from worker.commands.exits import NOT_DONE_CODE, epilog
 from worker.commands.publish_reading import means_of
 from worker.commands.publish_sending import How, must_have, publish_of
 
@@ -26,6 +24,7 @@ EPILOG: Final = epilog(
     '   "currency": "USD", "mode": "SALE", "means": {"customer_profile_id": "901",\n'
     '   "payment_profile_id": "77"}})',
     "run_worker.py publish refund --payment-id p-9 --amount 5.00 --reason 'too small' --wait 60",
+    codes=NOT_DONE_CODE,
 )
 
 app = typer.Typer(rich_markup_mode=None)
@@ -39,7 +38,7 @@ def publish(
     user_id: options.UserId = None,
     amount: options.Amount = None,
     currency: options.Currency = "USD",
-    mode: options.AskedMode = Mode.SALE,
+    mode: options.AskedMode = options.Asked.SALE,
     token: options.Token = None,
     token_file: options.TokenFile = None,
     wallet: options.Wallet = "accept_js",
@@ -83,14 +82,12 @@ def publish(
     )
 
 
-def _record(flags: dict[str, Any], *, currency: str, mode: Mode, wallet: str) -> dict[str, object]:
+def _record(
+    flags: dict[str, Any], *, currency: str, mode: options.Asked, wallet: str
+) -> dict[str, object]:
     from worker.commands import initiations
 
     must_have(flags, ("order_id", "user_id", "amount"))
-    if mode is Mode.VERIFY:
-        raise InvalidValueError(
-            "--mode", "must be sale or authorise; a test of a means is `publish verification`"
-        )
     means = means_of(
         token=flags["token"],
         token_file=flags["token_file"],
@@ -105,9 +102,9 @@ def _record(flags: dict[str, Any], *, currency: str, mode: Mode, wallet: str) ->
         "currency": currency,
         "mode": mode.name,
         "means": means,
-        "not_after": flags["not_after"],
-        "billing": dict(it.split("=", 1) if "=" in it else (it, "") for it in flags["billing"]),
-        "customer_ip": flags["customer_ip"],
+        "not_after": initiations.deadline(flags["not_after"]),
+        "billing": initiations.billing_record(flags["billing"]),
+        "customer_ip": initiations.ip_address(flags["customer_ip"]),
         "description": flags["description"],
         "lines": [initiations.line_record(it, currency) for it in flags["lines"]],
     }

@@ -1,10 +1,17 @@
 """The options of `publish`, one name each. What their values must be is `initiations.py` and `publish_records.py`."""
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from handlers.domain.commands import Mode
+
+class Asked(StrEnum):
+    """The modes of an initiation; the test of a means is `publish verification`."""
+
+    SALE = "sale"
+    AUTHORISE = "authorise"
+
 
 PaymentId = Annotated[
     str | None, typer.Option(help="The payment's id; a fresh one where it is not given.")
@@ -44,7 +51,12 @@ TestAmount = Annotated[
     ),
 ]
 Currency = Annotated[str, typer.Option(help="ISO 4217 code.")]
-AskedMode = Annotated[Mode, typer.Option(help="Charge at once, or only reserve.")]
+AskedMode = Annotated[
+    Asked,
+    typer.Option(
+        help="Charge at once, or only reserve; whether a means is good asks `publish verification`."
+    ),
+]
 Token = Annotated[
     str | None,
     typer.Option(
@@ -90,7 +102,11 @@ JsonLines = Annotated[
     ),
 ]
 SkipBad = Annotated[
-    bool, typer.Option("--skip-bad", help="With --json-lines: send the good lines all the same.")
+    bool,
+    typer.Option(
+        "--skip-bad",
+        help="With --json-lines: send the good lines all the same; exit code 6 if some were bad.",
+    ),
 ]
 WaitFor = Annotated[
     float | None,
@@ -98,10 +114,14 @@ WaitFor = Annotated[
         min=0.1,
         max=86_400,
         metavar="SECONDS",
-        help="Follow payment_status until each command is decided, and print that; exit code 1 if"
-        " one is not in time.",
+        help="Follow payment_status and the dead letters until each command is decided, and print"
+        " that; exit code 6 if one ended as a no (declined, refused, failed, a dead letter), 1 if one"
+        " is not in time.",
     ),
 ]
 AsJson = Annotated[
-    bool, typer.Option("--json", help="One JSON object a line for each command, and each status.")
+    bool,
+    typer.Option(
+        "--json", help="One JSON object a line for each bad line, each command, and each status."
+    ),
 ]

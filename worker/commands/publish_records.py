@@ -1,11 +1,14 @@
 """Commands out of records and JSON lines, each checked as the worker will check it. Nothing is sent here.
 
 Which fields there are is the schema's business: a field that its Avro schema does not have is refused, wherever it
-stands. Where a value is wrong, the error names the field and the rule and never the value: it may be a token in the
-wrong place. What only the worker itself may say is refused: what is published here is signed, and would count.
+stands, and named where it looks like a name. Where a value is wrong, the error names the field and the rule and never
+the value: it may be a token in the wrong place. What only the worker itself may say is refused: what is published here
+is signed, and would count.
 """
 
+import difflib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,14 +34,17 @@ from worker.commands.initiations import MOST_LINES, instant
 _MAX_LINE: Final = 262_144
 _WHOLE: Final = "the line"  # where no field can be named
 _MOMENTS: Final = ("issued_at", "not_after")
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,31}")  # a token is longer than this
+_MOST_NAMED: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """A line that is no such command: its number from 1, and what is wrong with it."""
+    """A line that is no such command: its number from 1, what is wrong with it, and the field where one is."""
 
     number: int
     why: str
+    field: str | None = None
 
 
 def from_record(record: Mapping[str, object], *, kind: str) -> Command:
@@ -68,15 +74,15 @@ def from_lines(lines: Iterable[bytes], *, kind: str) -> Iterator[Command | BadLi
         try:
             command = from_record(_parsed(line), kind=kind)
         except InvalidValueError as invalid:
-            yield BadLine(number, invalid.rule if invalid.field == _WHOLE else str(invalid))
+            field = None if invalid.field == _WHOLE else invalid.field
+            yield BadLine(number, invalid.rule if field is None else str(invalid), field)
             continue
         content = fingerprint(command)
         before, content_before = known.setdefault(command.operation_id, (number, content))
         if content != content_before:
             name = id_field(command)
-            yield BadLine(
-                number, f"{name}: stands in line {before} with other content; use a new id"
-            )
+            why = f"{name}: stands in line {before} with other content; use a new id"
+            yield BadLine(number, why, name)
             continue
         yield command
 
@@ -121,7 +127,7 @@ def _tree(kind: str) -> Node:
 
 
 def _only_known(value: object, node: Node, *, path: str) -> None:
-    """A misspelt field would be silently empty: refuse it. Its name is not repeated, it may be anything."""
+    """A misspelt field would be silently empty: refuse it."""
     if isinstance(value, list):
         for node_of_item in _branches(node, "array"):
             for each in value:
@@ -134,14 +140,26 @@ def _only_known(value: object, node: Node, *, path: str) -> None:
     if not records:
         return  # no record is wanted here: the command says what is
     known = max(records, key=lambda fields: len(value.keys() & fields.keys()))
-    strange = len(value.keys() - known.keys())
+    strange = sorted(map(str, value.keys() - known.keys()))
     if strange:
         raise InvalidValueError(
             path or _WHOLE,
-            f"has {strange} field(s) that are not known; known are {_listed(records)}",
+            f"has {len(strange)} field(s) that are not known: {_named(strange, known)}; known are {_listed(records)}",
         )
     for name, below in value.items():
         _only_known(below, known[name], path=f"{path}.{name}".lstrip("."))
+
+
+def _named(strange: list[str], known: Iterable[str]) -> str:
+    """The unknown names, each with the nearest known one; what does not look like a name is not repeated."""
+    said = []
+    for name in strange[:_MOST_NAMED]:
+        if not _NAME.fullmatch(name) or holds_card_number(name):
+            said.append("one that looks like no name")
+            continue
+        near = difflib.get_close_matches(name, list(known), n=1)
+        said.append(f"{name} (is it {near[0]}?)" if near else name)
+    return ", ".join(said) + (", …" if len(strange) > _MOST_NAMED else "")
 
 
 def _branches(node: Any, kind: str) -> list[dict[str, Any]]:

@@ -4,23 +4,29 @@ from collections.abc import Mapping
 from typing import Final
 
 from worker.commands import publish_options as options
-from worker.commands.exits import epilog
+from worker.commands.exits import NOT_DONE_CODE, epilog
 from worker.commands.publish_reading import means_of
 from worker.commands.publish_sending import How, must_have, publish_of
 
 CAPTURE: Final = epilog(
     "run_worker.py publish capture --payment-id p-9 --wait 30",
     "run_worker.py publish capture --payment-id p-9 --amount 10.00 --reason 'one item shipped'",
+    codes=NOT_DONE_CODE,
 )
-VOID: Final = epilog("run_worker.py publish void --payment-id p-9 --reason 'sold out' --wait 30")
+VOID: Final = epilog(
+    "run_worker.py publish void --payment-id p-9 --reason 'sold out' --wait 30",
+    codes=NOT_DONE_CODE,
+)
 REFUND: Final = epilog(
     "run_worker.py publish refund --payment-id p-9 --amount 5.00 --reason 'too small' --wait 60",
     "run_worker.py publish refund --json-lines refunds.jsonl --json",
     '  (a line: {"payment_id": "p-9", "refund_id": "r-1", "amount_minor": 500, "currency": "USD"})',
+    codes=NOT_DONE_CODE,
 )
 VERIFICATION: Final = epilog(
     "run_worker.py publish verification --payment-id p-9 --wait 30      (what became of it?)",
     "run_worker.py publish verification --order-id o-1 --user-id u-1 --profile 901:77      (is this means good?)",
+    codes=NOT_DONE_CODE,
 )
 _OF_A_TEST: Final = ("order_id", "amount", "token", "token_file", "profile")
 Flags = Mapping[str, str | None]

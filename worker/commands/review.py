@@ -50,12 +50,13 @@ _HeldFor = Annotated[
     str, typer.Option(metavar="AGE", help="A payment that is held longer than this waits: 24h, 3d.")
 ]
 _Json = Annotated[bool, typer.Option("--json", help="One JSON document.")]
+_HELD_FOR: Final = "24h"
 
 
 @app.command("list", epilog=_LIST)
 def show_list(
     *,
-    held_for: _HeldFor = "24h",
+    held_for: _HeldFor = _HELD_FOR,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 100,
     json: _Json = False,
 ) -> None:
@@ -79,7 +80,7 @@ def show_list(
         return
     if shown:
         lines(table(shown))
-    text = "`review show ID` says what can be decided, and what that does."
+    text = f"`review show ID{_again(held_for)}` says what can be decided, and what that does."
     if more:
         text = f"There are more: --limit shows them. {text}"
     say(text if shown else "Nothing waits for a person.", error=True)
@@ -89,7 +90,7 @@ def show_list(
 def show(
     name: Annotated[str, typer.Argument(metavar="ID", help="An operation's or a payment's id.")],
     *,
-    held_for: _HeldFor = "24h",
+    held_for: _HeldFor = _HELD_FOR,
     json: _Json = False,
 ) -> None:
     """Show what waits, what each decision would do, and the payment's whole history."""
@@ -111,7 +112,7 @@ def show(
         told = timeline.as_object(past) if past else None
         say(as_json({"waiting": [as_object(it) for it in found], "history": told}))
     for it in () if json else found:
-        lines([*whole(it), ""])
+        lines([*whole(it, more=_again(held_for)), ""])
     if past and not json:
         lines(timeline.as_text(past))
     if not found:
@@ -136,6 +137,7 @@ def decide(
     early: Annotated[
         bool, typer.Option("--early", help="Although the gateway is still being asked.")
     ] = False,
+    held_for: _HeldFor = _HELD_FOR,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what it would do, and do nothing.")
     ] = False,
@@ -158,7 +160,7 @@ def decide(
         happened=happened, by=named(by), why=word("--why", why), transaction_id=transaction_id
     )
     with _journal(settings) as engine:
-        found = _of_one(settings, engine, name=name, held_for="24h")
+        found = _of_one(settings, engine, name=name, held_for=held_for)
     one = chosen(name, found, early=early)
     said = say_it(settings, one, ruling=ruling, dry_run=dry_run)
     done = "already_said" if said.before else "would_be_published" if dry_run else "published"
@@ -177,6 +179,11 @@ _DONE: Final = {
     "would_be_published": "would be decided",
     "already_said": "decided before, and not applied yet; nothing was published now",
 }
+
+
+def _again(held_for: str) -> str:
+    """The option that makes the next command see what this one saw."""
+    return "" if held_for == _HELD_FOR else f" --held-for {held_for}"
 
 
 def _settings() -> "Settings":

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from db_client.review import Pending, Waiting
+from db_client.review import Cause, Pending, Waiting
 from handlers.domain.commands import Ruling
 from worker.commands.review_effects import CAUSES, choices, effect, why_not
 from worker.commands.terminal import amount, clean, columns, moment
@@ -64,9 +64,10 @@ def as_object(of: Waiting) -> dict[str, object]:
     }
 
 
-def whole(of: Waiting) -> Iterator[str]:
-    """What waits, why, and what each decision would do."""
-    yield f"{of.about} waits for a person: {CAUSES[of.cause]}"
+def whole(of: Waiting, *, more: str = "") -> Iterator[str]:
+    """What waits, why, and what each decision would do. `more`: options that `decide` needs to see it as we do."""
+    waits = "does not wait for a person yet" if of.cause is Cause.EARLY else "waits for a person"
+    yield f"{of.about} {waits}: {CAUSES[of.cause]}"
     money = amount(of.amount_minor, of.currency)
     yield f"  about       {of.kind.value} of {money}, payment {of.payment_id}, {of.state}"
     yield f"  since       {moment(of.since)}"
@@ -84,7 +85,9 @@ def whole(of: Waiting) -> Iterator[str]:
     for option in options:
         yield f"  {option:<18} {effect(of, happened=option == '--happened')}"
     if options:
-        yield f"  next        run_worker.py review decide {of.about} {' or '.join(options)} --why TEXT"
+        early = " --early" if of.cause is Cause.EARLY else ""
+        typed = f"{' or '.join(options)} --why TEXT{early}{more if of.cause is Cause.HELD else ''}"
+        yield f"  next        run_worker.py review decide {of.about} {typed}"
 
 
 def decided(of: Waiting, ruling: Ruling, *, verification_id: str, result: str) -> dict[str, object]:

@@ -1,13 +1,17 @@
 """`run`: a worker in the foreground, until SIGTERM or Ctrl-C."""
 
+import json
 import os
 import signal
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import typer
 
 from worker.commands.exits import INTERRUPTED, AnswerIsNoError, epilog
 from worker.commands.terminal import say
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 EPILOG: Final = epilog(
     "run_worker.py",
@@ -62,5 +66,17 @@ def run() -> None:
         uvloop.run(work())
     except NotReadyError as not_ready:
         raise AnswerIsNoError(str(not_ready)) from None
+    finally:
+        _leave(settings.state_file)
     if interrupted:
         raise typer.Exit(INTERRUPTED)
+
+
+def _leave(state_file: "Path") -> None:
+    """Take our state file away: else a worker that has stopped looks well for as long as its last word counts."""
+    try:
+        pid = json.loads(state_file.read_text())["pid"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if pid == os.getpid():
+        state_file.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ from avro.commands import to_command
 from avro.errors import Unreadable
 from avro.reader import Reader
 from db_client.command_json import to_json
+from db_client.repeats import ANSWERS, REPEAT_OF
 from handlers.domain.card_numbers import bytes_hold_card_number, holds_card_number
 from handlers.domain.errors import InvalidValueError
 from worker import routes
@@ -18,6 +19,8 @@ from worker.kafka_admin import Seen
 from worker.routes import Topics
 
 _DEAD: Final = "dlq."
+# Refused because it is in another currency than its payment: its amount is in that one, which the event does not name.
+_OTHER_CURRENCY: Final = "worker.other_currency"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +39,26 @@ class Sighting:
             return "(hidden: looks like a card number)"
         return clean(self.seen.key.decode("utf-8", "replace"))
 
+    @property
+    def repeat_of(self) -> str:
+        """Where the record lay (topic id, partition, offset) whose command came again; "" for what is news."""
+        return self._header(REPEAT_OF)
+
+    @property
+    def answers(self) -> list[str]:
+        """The operation ids of the questions that this snapshot, which was told before, answers."""
+        return [it for it in self._header(ANSWERS).split(",") if it]
+
     def line(self) -> str:
-        """Time, topic, key, what."""
-        return (
+        """Time, topic, key, what; and why it is told again, where it was told before."""
+        told = (
             f"{moment(self._at)}  {self.seen.topic:<22}  {self.key or '(no key)':<26}  {self.what}"
         )
+        if self.answers:
+            return f"{told}  (told again: answers {clean(', '.join(self.answers))})"
+        if self.repeat_of:
+            return f"{told}  (told again: its command came again, as {clean(self.repeat_of)})"
+        return told
 
     def as_object(self) -> dict[str, object]:
         """The same for a script."""
@@ -50,10 +68,15 @@ class Sighting:
             "partition": self.seen.partition,
             "offset": self.seen.offset,
             "key": self.key,
-            "event_id": self.seen.headers.get("ce_id", b"").decode("utf-8", "replace"),
+            "event_id": self._header("ce_id"),
+            "repeat_of": self.repeat_of or None,
+            "answers": self.answers,
             "payment_id": self.payment_id,
             "record": self.record,
         }
+
+    def _header(self, name: str) -> str:
+        return self.seen.headers.get(name, b"").decode("utf-8", "replace")
 
     @property
     def _at(self) -> datetime:
@@ -133,10 +156,12 @@ def _status(record: Mapping[str, object]) -> str:
 
 def _request(request: Mapping[str, object], currency: object) -> str:
     """The capture, void, refund or verification that the news came with."""
-    status = str(request["request_status"]).lower()
-    text = f"{request['kind']} {request['request_id']}: {status} ({request['state']})"
+    status, state = str(request["request_status"]).lower(), request["state"]
+    detail = f" ({state})" if state != status else ""
+    text = f"{request['kind']} {request['request_id']}: {status}{detail}"
     if request.get("amount_minor"):
-        text += f" {amount(request['amount_minor'], currency)}"
+        is_other = request.get("reason_code") == _OTHER_CURRENCY
+        text += f" {amount(request['amount_minor'], 'another currency' if is_other else currency)}"
     due = request.get("due_at")
     if isinstance(due, datetime):
         text += f", due {moment(due)}"

@@ -33,3 +33,16 @@ def instant(text: str | None, *, now: datetime, option: str) -> datetime | None:
     except (ValueError, OverflowError):
         raise InvalidValueError(option, _RULE) from None
     return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+
+def exactly(text: str, *, option: str) -> datetime:
+    """The instant that `text` names, for what is given again later: an age would name another one each time.
+
+    Raises InvalidValueError with `option`.
+    """
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        rule = "must be a time such as 2030-01-31T12:00:00Z, the same each time this is run"
+        raise InvalidValueError(option, rule) from None
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)

@@ -6,9 +6,9 @@ from typing import Any, Final
 from db_client.history import History
 from handlers.domain.commands import Kind
 from handlers.domain.recovery import Stage
-from handlers.domain.states import SEEN_REQUEST, RequestState
+from handlers.domain.states import SEEN_REQUEST, RequestState, RequestStatus
 from worker.commands.terminal import amount, clean, moment, shade
-from worker.commands.timeline import head, payment_object
+from worker.commands.timeline import advice_of, head, payment_object
 
 _WAITS: Final[Mapping[str, str]] = {
     Stage.QUEUED.value: "in line",
@@ -66,11 +66,14 @@ def _picked(row: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, object]
 
 
 def _request(row: Mapping[str, Any]) -> dict[str, object]:
+    status = SEEN_REQUEST[RequestState(row["request_state"])]
     return {
         "request_id": _request_id(row),
         "state": row["request_state"],
-        "status": SEEN_REQUEST[RequestState(row["request_state"])].value,
+        "status": status.value,
         **_picked(row, _OF_A_REQUEST),
+        "currency": row["command"].get("currency"),
+        "advice": advice_of(row, is_good=status is RequestStatus.PROCESSED),
     }
 
 
@@ -93,6 +96,7 @@ def as_text(history: History) -> list[str]:
         *(line for row in rows for line in _asked(row, currency)),
         *_line(rows),
         f"  more        run_worker.py payments history {clean(payment_id)}",
+        f"  not taken   run_worker.py dead-letters list --payment {clean(payment_id)}",
     ]
 
 
@@ -105,10 +109,12 @@ def _initiation(rows: list[dict[str, Any]]) -> Iterator[str]:
 def _asked(row: Mapping[str, Any], currency: str) -> Iterator[str]:
     if row["kind"] == Kind.INITIATION.value:
         return
-    status = SEEN_REQUEST[RequestState(row["request_state"])].value
-    minor = row["amount_minor"]
-    money = f" of {amount(minor, currency)}" if minor and currency else ""
-    yield f"  {row['kind']:<11} {clean(_request_id(row))}{money}: {row['request_state']} ({shade(status)})"
+    state, status = row["request_state"], SEEN_REQUEST[RequestState(row["request_state"])].value
+    # What is asked in another currency than the payment's is refused, and its amount is in that one.
+    minor, named = row["amount_minor"], row["command"].get("currency") or currency
+    money = f" of {amount(minor, named)}" if minor and named else ""
+    stands = shade(status) if state == status else f"{state} ({shade(status)})"
+    yield f"  {row['kind']:<11} {clean(_request_id(row))}{money}: {stands}"
     if row["reserved_minor"]:
         yield f"              keeps {amount(row['reserved_minor'], currency)} reserved"
     if row["reason_code"]:

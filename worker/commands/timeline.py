@@ -1,13 +1,14 @@
 """A payment's history laid out: as lines for a person, as one object for a script. Nothing is read here."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from db_client.history import History, Work
 from handlers.domain.commands import Kind
-from handlers.domain.states import SEEN, PaymentState
+from handlers.domain.states import SEEN, PaymentState, PaymentStatus
+from handlers.domain.verdicts import Advice
 from worker.commands.terminal import amount, as_json, clean, moment, shade
 
 _MOST: Final = 400  # characters of one piece of evidence; --json has all of it
@@ -32,7 +33,14 @@ def payment_object(payment: Mapping[str, Any] | None) -> dict[str, object] | Non
     if payment is None:
         return None
     marks = [it for it in payment["marks"].split(",") if it]
-    return {"status": SEEN[PaymentState(payment["state"])], **payment, "marks": marks}
+    status = SEEN[PaymentState(payment["state"])]
+    advice = advice_of(payment, is_good=status is PaymentStatus.SUCCESS)
+    return {"status": status, **payment, "marks": marks, "advice": advice}
+
+
+def advice_of(row: Mapping[str, Any], *, is_good: bool) -> str | None:
+    """The row's advice for another try, as the events tell it: none where all is well."""
+    return None if is_good and row["advice"] == Advice.UNDECIDED else str(row["advice"])
 
 
 def as_text(history: History) -> list[str]:
@@ -119,12 +127,11 @@ def _holder(work: Work, now: datetime) -> Iterator[str]:
 
 
 def _happened(history: History) -> Iterator[tuple[datetime, str, str]]:
+    currency = history.payment["currency"] if history.payment else None
     for work in history.work:
-        yield from _work(work)
-    for row in history.evidence:
-        body = as_json(row["body"])
-        shown = body if len(body) <= _MOST else f"{body[:_MOST]}… (--json shows all)"
-        yield row["at"], "evidence", f"{row['what']} {shown}"
+        yield from _work(work, currency)
+    for run in _runs(history.evidence):
+        yield run.began, "evidence", run.text()
     for event in history.events:
         state = "published" if event.published else "waiting to be published"
         yield (
@@ -134,12 +141,44 @@ def _happened(history: History) -> Iterator[tuple[datetime, str, str]]:
         )
 
 
-def _work(work: Work) -> Iterator[tuple[datetime, str, str]]:
+@dataclass(slots=True)
+class _Run:
+    """The same evidence of one operation, so many times in a row."""
+
+    row: Mapping[str, Any]
+    began: datetime
+    ended: datetime
+    count: int = 1
+
+    def text(self) -> str:
+        body = as_json(self.row["body"])
+        shown = body if len(body) <= _MOST else f"{body[:_MOST]}… (--json shows all)"
+        if self.count == 1:
+            return f"{self.row['what']} {shown}"
+        times = f"{self.count} times, from {moment(self.began)} to {moment(self.ended)}"
+        return f"{self.row['what']} {times}: {shown}"
+
+
+def _runs(evidence: list[dict[str, Any]]) -> list[_Run]:
+    """What was heard over and over stands once: an undecided payment is asked for hundreds of times."""
+    runs: list[_Run] = []
+    last: dict[str, _Run] = {}  # of each operation
+    for row in evidence:
+        run = last.get(row["operation_id"])
+        if run and (run.row["what"], run.row["body"]) == (row["what"], row["body"]):
+            run.ended, run.count = row["at"], run.count + 1
+        else:
+            run = last[row["operation_id"]] = _Run(row, began=row["at"], ended=row["at"])
+            runs.append(run)
+    return runs
+
+
+def _work(work: Work, currency: str | None) -> Iterator[tuple[datetime, str, str]]:
     row = work.row
     yield (
         row["admitted_at"],
         "admitted",
-        f"from {work.topic}[{row['partition']}]@{row['offset']}: {asked(row['command'])}",
+        f"from {work.topic}[{row['partition']}]@{row['offset']}: {asked(row['command'], currency)}",
     )
     for it in work.attempts:
         text = f"attempt {it['number']} ({it['about']}) as invoice {it['invoice_number']}, {it['state']}"
@@ -152,10 +191,15 @@ def _work(work: Work) -> Iterator[tuple[datetime, str, str]]:
         yield row["concluded_at"], "concluded", f"{row['operation_id']}{state}"
 
 
-def asked(command: Mapping[str, Any]) -> str:
-    """A command of `db_client.command_json` on one line. It holds no secret, and none is shown."""
+def asked(command: Mapping[str, Any], currency: str | None = None) -> str:
+    """A command of `db_client.command_json` on one line. It holds no secret, and none is shown.
+
+    `currency`: the payment's, for a request that does not name its own.
+    """
     kind = Kind(command.get("kind", Kind.INITIATION))
-    return _initiation(command) if kind is Kind.INITIATION else _request(command, kind)
+    if kind is Kind.INITIATION:
+        return _initiation(command)
+    return _request(command, kind, currency=command.get("currency") or currency)
 
 
 def _initiation(command: Mapping[str, Any]) -> str:
@@ -179,10 +223,9 @@ def _means(means: Mapping[str, str]) -> str:
             return f"a {other.replace('_', ' ')}"
 
 
-def _request(command: Mapping[str, Any], kind: Kind) -> str:
+def _request(command: Mapping[str, Any], kind: Kind, *, currency: str | None) -> str:
     said = [f"{kind} {command[f'{kind}_id']}"]
     if command.get("amount_minor") is not None:
-        currency = command.get("currency")
         minor = command["amount_minor"]
         said.append(f"of {amount(minor, currency) if currency else f'{minor} minor units'}")
     said.append(f"about payment {command['payment_id']}")

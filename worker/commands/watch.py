@@ -1,6 +1,7 @@
 """`watch`: follows the topics and shows each record as one line. How a record reads is `sightings.py`."""
 
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -19,7 +20,9 @@ EPILOG: Final = epilog(
     "run_worker.py watch --json --count 1 --for 30     (for scripts)",
     json=(
         "As it follows, it prints one object a line:\n"
-        '  {"at", "topic", "partition", "offset", "key", "event_id", "payment_id", "record"}'
+        '  {"at", "topic", "partition", "offset", "key", "event_id", "payment_id", "record",\n'
+        '  "repeat_of": where the record lay whose command came again, or null,\n'
+        '  "answers": [operation ids of the questions that this, told before, answers]}'
     ),
 )
 _LOOK_S: Final = 0.2
@@ -52,6 +55,7 @@ def watch(
     """Follow payment_status and the other events, decoded, until Ctrl-C.
 
     Reads with read_committed, as every consumer of these topics must, and belongs to no group: it disturbs nobody.
+    What is told again (to a command that came again, or as the answer to a question) is marked as such.
     Tokens are never shown, a dead letter shows its reason and not its payload.
     """
     from worker import wiring
@@ -68,9 +72,9 @@ def watch(
         )
     sightings = Sightings(wiring.wire_reader(settings), names=wiring.topics(settings))
     ends_at = time.monotonic() + seconds if seconds is not None else None
-    tail = Tail(settings.kafka_properties(), topics, from_beginning=from_beginning)
     left = count
-    try:
+    with closing(Tail(settings.kafka_properties(), topics, from_beginning=from_beginning)) as tail:
+        say(_begins(topics, from_beginning=from_beginning, seconds=seconds), error=True)
         while (ends_at is None or time.monotonic() < ends_at) and left != 0:
             for seen in tail.take(timeout_s=_LOOK_S):
                 sighting = sightings.read(seen)
@@ -80,10 +84,14 @@ def watch(
                 left = None if left is None else left - 1
                 if left == 0:
                     break
-    finally:
-        tail.close()
     if left:
         raise AnswerIsNoError(f"{left} of {count} records did not come within {seconds:g} s")
+
+
+def _begins(topics: list[str], *, from_beginning: bool, seconds: float | None) -> str:
+    since = "their beginning" if from_beginning else "now"
+    ends = "Ctrl-C ends it" if seconds is None else f"it ends after {seconds:g} s"
+    return f"Following {', '.join(topics)} from {since} on; {ends}."
 
 
 def _topics(settings: "Settings", wanted: list[str] | None) -> list[str]:

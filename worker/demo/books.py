@@ -12,13 +12,15 @@ from typing import Any, Final
 from avro.reader import Reader
 from db_client.audit import Entry, JournalBook, RequestEntry
 from worker.demo.bookkeeping import Asked, Books, Row, Tallies, Tally, ToldOf, Verdict, Waiting
-from worker.demo.books_gateway import back_of, compare_ledger, is_charge
+from worker.demo.books_gateway import back_of, compare_ledger, is_charge, returned_of
 from worker.demo.books_told import payment_told, read_events, request_told
 
 __all__ = ["KEPT", "Asked", "Books", "Tallies", "Tally", "Verdict", "Waiting", "compare"]
 
 # How a payment stands in the words of all four books: the gateway has no others.
 KEPT: Final = "kept"
+_RETURNED: Final = "returned"
+_TAKEN_BACK: Final = frozenset({_RETURNED, "charged back"})  # by the bank: nothing of it is kept
 _AT_GATEWAY: Final = {
     "capturedPendingSettlement": "captured",
     "settledSuccessfully": "captured",
@@ -92,17 +94,17 @@ def _tallied(lines: Iterable[_Line]) -> Tallies:
     tallies: Tallies = defaultdict(Tally)
     for state, currency, amount_minor, kept_minor in lines:
         tallies[state, currency].add(amount_minor)
-        if kept_minor:
+        if kept_minor and state not in _TAKEN_BACK:
             tallies[KEPT, currency].add(kept_minor)
     return tallies
 
 
 def _gateway_rows(books: Books) -> Iterable[_Line]:
-    back = back_of(books.ledger)
+    back, returned = back_of(books.ledger), returned_of(books.ledger)
     for row in filter(is_charge, books.ledger):
         given, taken = back.get(row["transId"], 0), row["capturedMinor"]
         status = str(row["status"])
-        state = _AT_GATEWAY.get(status, status)
+        state = _RETURNED if row["transId"] in returned else _AT_GATEWAY.get(status, status)
         if given:
             state = "given back" if given >= taken else "partly back"
         if row["type"] == "authOnlyTransaction" and row["amountMinor"] <= _TEST_OF_MEANS_MINOR:

@@ -62,6 +62,11 @@ def back_of(ledger: Iterable[Row]) -> dict[str, int]:
     return back
 
 
+def returned_of(ledger: Iterable[Row]) -> set[str]:
+    """Transaction ids of the charges that a bank returned: their own status does not say so."""
+    return {row["refTransId"] for row in ledger if row["type"] == _RETURN}
+
+
 def compare_ledger(books: Books, *, verdict: Verdict) -> None:
     """Hold the ledger against itself, then against the journal's payments, then against its requests."""
     _bounds(books.ledger, verdict)
@@ -111,6 +116,7 @@ def _charges(books: Books, *, verdict: Verdict) -> None:
     for invoice in {it for it, rows in live.items() if rows} - set(invoices.values()):
         verdict.differences.append(f"charged at the gateway, unknown to the journal: {invoice}")
     back, moving = back_of(books.ledger), _moving(books.journal)
+    returned = returned_of(books.ledger)
     for entry in entries:
         for wrong in _misfits(
             entry,
@@ -119,6 +125,8 @@ def _charges(books: Books, *, verdict: Verdict) -> None:
             moves=entry.payment_id in moving,
         ):
             verdict.differ(entry.payment_id, wrong)
+        if entry.state == "returned" and entry.transaction_id not in returned:
+            verdict.differ(entry.payment_id, "returned, but nothing came back at the gateway")
 
 
 def _moving(journal: JournalBook) -> set[str]:

@@ -42,7 +42,7 @@ _BEFORE_SETTLEMENT: Final = {
 }
 _REST_WITHIN_S: Final = 45.0
 _PATIENCE_S: Final = 20.0  # how long the story waits on a slow machine
-_TAKEN_OVER: Final = "took a dead session over"
+_TAKEN_OVER: Final = "took over what an ended session left"
 
 
 class Producer:
@@ -257,7 +257,7 @@ class Director:
 def _state(stage: Stage, kept: KeptProcess) -> dict[str, Any]:
     """What the worker last wrote about itself; it does so each second."""
     try:
-        found: dict[str, Any] = json.loads((stage.folder / f"{kept.name}.state").read_text())
+        found: dict[str, Any] = json.loads(stage.state_file(kept.name).read_text())
     except (OSError, ValueError):
         return {}
     return found

@@ -22,6 +22,7 @@ import httpx
 
 from worker.demo.broker import Broker
 from worker.demo.kept_process import KeptProcess
+from worker.demo.passfile import without_password
 from worker.demo.postgres import Postgres
 from worker.demo.stage_error import StageError
 
@@ -98,7 +99,7 @@ class Stage:
 
     def worker(self, name: str, *, argv: tuple[str, ...] = (), **settings: str) -> KeptProcess:
         """A worker process, not yet started. `settings` are WORKER_* variables without the prefix, in lower case."""
-        state = self.folder / f"{name}.state"
+        state = self.state_file(name)
         kept = KeptProcess(
             name,
             [sys.executable, *(argv or (str(_ROOT / "run_worker.py"), "run"))],
@@ -110,6 +111,10 @@ class Stage:
         )
         self.workers.append(kept)
         return kept
+
+    def state_file(self, worker: str) -> Path:
+        """Where a worker of this name says how it is."""
+        return self.folder / f"{worker}.state"
 
     def worker_environment(self, **settings: str) -> dict[str, str]:
         """The environment of a worker or of the CLI on this stage."""
@@ -313,8 +318,10 @@ def serve(
 def _db_service(
     stack: ExitStack, folder: Path, *, url: str, files: Mapping[str, Path]
 ) -> tuple[KeptProcess, dict[str, str]]:
+    passfile = files["db_service_token"].with_name("db_service_pgpass")
+    shown = without_password(url, passfile=passfile)
     argv = (
-        "-m", "worker.demo.db_service", "--port", "0", "--control-port", "0", "--database-url", url,
+        "-m", "worker.demo.db_service", "--port", "0", "--control-port", "0", "--database-url", shown,
         "--token-file", str(files["db_service_token"]), "--die-with-parent",
     )  # fmt: skip
     return serve(stack, folder, name="db-service", argv=argv)

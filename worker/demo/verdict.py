@@ -17,6 +17,7 @@ _ORDER: Final = (
     "authorized",
     "partly back",
     "given back",
+    "returned",
     "verified",
     "declined",
     "refused",

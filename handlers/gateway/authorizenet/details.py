@@ -29,6 +29,8 @@ from handlers.gateway.authorizenet.verdicts import brand, last4
 
 _REFUSED: Final = frozenset({"2", "3"})
 _REFUND: Final = "refundTransaction"
+_MAX_STATUS: Final = 64  # the longest in the contract has 26 characters
+_YEARS: Final = range(2000, 2200)  # arithmetic on times beyond leaves what a datetime holds
 _BATCH_SETTLED: Final = "settledSuccessfully"
 _MOVED: Final = frozenset(
     {Standing.TAKEN, Standing.SETTLED, Standing.RETURNED, Standing.CHARGED_BACK}
@@ -99,12 +101,12 @@ def read_details(reply: Reply, *, currency: str, scrubber: Scrubber) -> Details:
     return Details(
         transaction_id=real_id(told.get("transId")),
         invoice_number=text(section(told.get("order")).get("invoiceNumber")),
-        status=scrubber.text(status),
+        status=scrubber.text(status)[:_MAX_STATUS],
         standing=standing,
         refunds=refunds,
         returned_item=RETURNED_ITEM in {status, text(told.get("transactionType"))},
         money=_money(told, standing, currency=currency),
-        method=_method(told),
+        method=_method(told, scrubber),
         reason=reason,
         auth_code=scrubber.text(told.get("authCode")),
         network_transaction_id=scrubber.text(told.get("networkTransId")),
@@ -118,10 +120,12 @@ def read_details(reply: Reply, *, currency: str, scrubber: Scrubber) -> Details:
 
 
 def moment(value: object) -> datetime | None:
-    """A time of a reply, UTC where it names no zone; None where it is none."""
+    """A time of a reply, UTC where it names no zone; None where it is none, or of no year that we live in."""
     try:
         read = datetime.fromisoformat(text(value))
     except ValueError:
+        return None
+    if read.year not in _YEARS:
         return None
     return read if read.tzinfo else read.replace(tzinfo=UTC)
 
@@ -140,7 +144,7 @@ def _standing(
         standing = Standing.DECLINED
     if refused:
         return standing, Reason(code, said, row.advice)
-    return standing, Reason(scrubber.text(status), said, Advice.SOFT)
+    return standing, Reason(scrubber.text(status)[:_MAX_STATUS], said, Advice.SOFT)
 
 
 def _money(told: Json, standing: Standing, *, currency: str) -> Money | None:
@@ -169,7 +173,7 @@ def _evidence(told: Json, scrubber: Scrubber) -> Evidence:
     kept: dict[str, object] = {"transaction_id": real_id(told.get("transId"))}
     kept |= {name: scrubber.text(told.get(name)) for name in _KEPT if name in told}
     kept["invoice_number"] = scrubber.text(section(told.get("order")).get("invoiceNumber"))
-    kept["account_number"] = _account(told)[0]
+    kept["account_number"] = _account(told, scrubber)[0]
     returned = rows(told.get("returnedItems"), "returnedItem")
     if returned:
         kept["returned"] = scrubber.text(returned[0].get("code"))
@@ -180,11 +184,11 @@ def _evidence(told: Json, scrubber: Scrubber) -> Evidence:
     return kept
 
 
-def _account(told: Json) -> tuple[str, str]:
+def _account(told: Json, scrubber: Scrubber) -> tuple[str, str]:
     payment = section(told.get("payment"))
     card = section(payment.get("creditCard"))
     if card:
-        return masked(card.get("cardNumber")), text(card.get("cardType"))
+        return masked(card.get("cardNumber")), scrubber.text(card.get("cardType"))
     bank = section(payment.get("bankAccount"))
     return masked(bank.get("accountNumber")), BANK if bank else ""
 
@@ -200,6 +204,6 @@ def _bank(told: Json) -> BankAccount | None:
     )
 
 
-def _method(told: Json) -> Method:
-    number, kind = _account(told)
+def _method(told: Json, scrubber: Scrubber) -> Method:
+    number, kind = _account(told, scrubber)
     return Method("", brand(kind), last4(number))

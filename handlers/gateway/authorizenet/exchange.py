@@ -17,6 +17,7 @@ import httpx
 from aiohttp.http_exceptions import HttpProcessingError
 from httpx_aiohttp import AiohttpTransport
 
+from handlers.domain.errors import InvalidValueError
 from handlers.gateway.authorizenet.gate import Gate, GateClosedError
 from handlers.gateway.authorizenet.settings import AuthorizeNetSettings
 
@@ -84,10 +85,15 @@ class _TooLongError(Exception):
 
 
 def _tls(settings: AuthorizeNetSettings) -> ssl.SSLContext:
-    if settings.ca_file is None:
-        context = httpx.create_ssl_context(trust_env=False)
-    else:
-        context = ssl.create_default_context(cafile=str(settings.ca_file))
+    try:
+        context = (
+            httpx.create_ssl_context(trust_env=False)
+            if settings.ca_file is None
+            else ssl.create_default_context(cafile=str(settings.ca_file))
+        )
+    except OSError as error:  # ssl.SSLError is one
+        rule = f"must be a readable file of certificates ({type(error).__name__})"
+        raise InvalidValueError("gateway.ca_file", rule) from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 

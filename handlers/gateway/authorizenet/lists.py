@@ -20,6 +20,7 @@ SKEW: Final = timedelta(minutes=10)  # between the gateway's clock and ours
 MAX_PAGES: Final = 200  # of one list
 _NO_RECORDS: Final = "I00004"
 _UNTOLD: Final = -1
+_MAX_TOTAL_DIGITS: Final = 12  # Python refuses to read numbers of thousands of them
 
 
 @dataclass(slots=True)
@@ -102,4 +103,4 @@ def _total(reply: Reply) -> int:
     said = text(reply.root.get("totalNumInResultSet"))
     if not said and reply.first.code == _NO_RECORDS:
         return 0
-    return int(said) if said.isdecimal() else _UNTOLD
+    return int(said) if said.isdecimal() and len(said) <= _MAX_TOTAL_DIGITS else _UNTOLD

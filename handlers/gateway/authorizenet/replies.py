@@ -24,10 +24,19 @@ from handlers.domain.verdicts import Evidence
 Json = Mapping[str, object]
 
 _MAX_TEXT: Final = 300
+_MAX_ID: Final = 20  # digits, as in the contract
+_MAX_KEPT: Final = 20  # rows of a list that evidence keeps; all of them are judged
 _SHORTEST_SECRET: Final = 4  # a shorter one is no secret, and cutting it out would maim every text
 _DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
-_QUOTED: Final = re.compile(r"(?i)\bvalue\s+(['\"]).*?\1")
-_MASKED: Final = re.compile(r"X+[0-9]{4}")
+# To the next quote, or the end: a text that the gateway cut off quotes as well.
+_QUOTED: Final = re.compile(r"(?is)\bvalue\s+(['\"]).*?(?:\1|\Z)")
+_BEHIND_THE_CUT: Final = (
+    80  # so far a card number, written with blanks, can reach beyond the last sign that is kept
+)
+_MASKED: Final = re.compile(r"X{1,20}[0-9]{4}")
+_CODE: Final = re.compile(r"[A-Za-z0-9]{0,10}")
+# What JSON's numbers and the gateway's texts are; no exponent or length that arithmetic chokes on.
+_AMOUNT: Final = re.compile(r"[0-9]{0,14}(?:\.[0-9]{0,14})?(?:[eE][+-]?[0-9]{1,2})?", re.ASCII)
 _NOTHING: Final[Json] = {}
 
 
@@ -85,8 +94,9 @@ class Scrubber:
     """Makes texts safe to keep: without the call's own secrets, quoted values and card numbers."""
 
     def __init__(self, secrets: Iterable[Secret] = ()) -> None:
-        told = (secret.reveal() for secret in secrets)
-        self._secrets = tuple(secret for secret in told if len(secret) >= _SHORTEST_SECRET)
+        told = [secret.reveal().strip() for secret in secrets]
+        every = dict.fromkeys(form for secret in told for form in (secret, html.unescape(secret)))
+        self._secrets = tuple(secret for secret in every if len(secret) >= _SHORTEST_SECRET)
 
     def __repr__(self) -> str:
         return "Scrubber()"
@@ -96,8 +106,11 @@ class Scrubber:
         said = html.unescape(text(value))
         for secret in self._secrets:
             said = said.replace(secret, "***")
-        said = _QUOTED.sub("value ***", said)[:_MAX_TEXT]
-        return "(withheld: it held a card number)" if holds_card_number(said) else said
+        said = _QUOTED.sub("value ***", said)
+        # Judged before it is cut: a number that is cut in two is none, and shows most of itself.
+        if holds_card_number(said[: _MAX_TEXT + _BEHIND_THE_CUT]):
+            return "(withheld: it held a card number)"
+        return said[:_MAX_TEXT]
 
     def notes(self, value: object, *, inner: str, code: str, said: str) -> tuple[Note, ...]:
         """The codes and texts of a list of messages or errors, whatever its shape."""
@@ -120,13 +133,21 @@ def text(value: object) -> str:
             return ""
 
 
+def code(value: object) -> str:
+    """A leaf that is a short code, "" where there is none; what is no code is "?", which no table knows."""
+    said = text(value)
+    return said if _CODE.fullmatch(said) else "?"
+
+
 def amount(value: object) -> Decimal | None:
     """A leaf as an exact, finite, non-negative number; None where it is none."""
-    try:
-        number = Decimal(text(value))
-    except InvalidOperation:
+    said = text(value)
+    if not _AMOUNT.fullmatch(said):
         return None
-    return number if number.is_finite() and number >= 0 else None
+    try:
+        return Decimal(said)
+    except InvalidOperation:  # no digit at all
+        return None
 
 
 def section(value: object) -> Json:
@@ -166,7 +187,7 @@ def read_reply(body: bytes, scrubber: Scrubber) -> Reply:
     return Reply(
         root=root,
         ref_id=text(root.get("refId")),
-        result=text(section(said).get("resultCode")),
+        result=code(section(said).get("resultCode")),
         messages=scrubber.notes(said, inner="message", code="code", said="text"),
     )
 
@@ -175,7 +196,7 @@ def read_outcome(reply: Reply, scrubber: Scrubber) -> Outcome:
     """The transactionResponse of `reply`; all empty where it has none."""
     told = section(reply.root.get("transactionResponse"))
     return Outcome(
-        response_code=text(told.get("responseCode")),
+        response_code=code(told.get("responseCode")),
         transaction_id=real_id(told.get("transId")),
         auth_code=scrubber.text(told.get("authCode")),
         avs=scrubber.text(told.get("avsResultCode")),
@@ -183,7 +204,7 @@ def read_outcome(reply: Reply, scrubber: Scrubber) -> Outcome:
         account_number=masked(told.get("accountNumber")),
         account_type=scrubber.text(told.get("accountType")),
         network_transaction_id=scrubber.text(told.get("networkTransId")),
-        test_request=text(told.get("testRequest")),
+        test_request=code(told.get("testRequest")),
         messages=scrubber.notes(
             told.get("messages"), inner="message", code="code", said="description"
         ),
@@ -195,9 +216,10 @@ def read_outcome(reply: Reply, scrubber: Scrubber) -> Outcome:
 
 
 def real_id(value: object) -> str:
-    """A transaction id, or "" where the gateway wrote none: missing, empty, 0, or no digits."""
+    """A transaction id, or "" where the gateway wrote none: missing, empty, 0, no digits, or too many."""
     said = text(value)
-    return said if said.isascii() and said.isdigit() and said.strip("0") else ""
+    is_id = len(said) <= _MAX_ID and said.isascii() and said.isdigit()
+    return said if is_id and said.strip("0") else ""
 
 
 def _approved_in_part(told: Json) -> tuple[str, ...]:
@@ -206,21 +228,21 @@ def _approved_in_part(told: Json) -> tuple[str, ...]:
     sums = [text(part.get("approvedAmount")) for part in parts]
     if not sums and prepaid:
         sums = [text(prepaid.get("approvedAmount"))]
-    return tuple(said for said in sums if said)
+    return tuple(said if amount(said) is not None else "?" for said in sums if said)
 
 
 def _pairs(notes: tuple[Note, ...]) -> list[dict[str, str]]:
-    return [{"code": note.code, "text": note.text} for note in notes]
+    return [{"code": note.code, "text": note.text} for note in notes[:_MAX_KEPT]]
 
 
-def evidence_of(reply: Reply, outcome: Outcome | None = None) -> Evidence:
+def evidence_of(reply: Reply, outcome: Outcome | None = None, *, scrubber: Scrubber) -> Evidence:
     """What the journal may keep of a reply: these fields and no others."""
     kept: dict[str, object] = {"result": reply.result, "messages": _pairs(reply.messages)}
     if reply.ref_id:
-        kept["reference"] = reply.ref_id[:40]
+        kept["reference"] = scrubber.text(reply.ref_id)[:40]
     if outcome is not None:
         members = {
-            "response_code": outcome.response_code[:10],
+            "response_code": outcome.response_code,
             "transaction_id": outcome.transaction_id,
             "auth_code": outcome.auth_code,
             "avs": outcome.avs,
@@ -228,10 +250,10 @@ def evidence_of(reply: Reply, outcome: Outcome | None = None) -> Evidence:
             "account_number": outcome.account_number,
             "account_type": outcome.account_type,
             "network_transaction_id": outcome.network_transaction_id,
-            "test_request": outcome.test_request[:10],
+            "test_request": outcome.test_request,
             "messages": _pairs(outcome.messages),
             "errors": _pairs(outcome.errors),
-            "approved_in_part": list(outcome.approved),
+            "approved_in_part": list(outcome.approved[:_MAX_KEPT]),
         }
         kept["transaction"] = {name: value for name, value in members.items() if value}
     return kept

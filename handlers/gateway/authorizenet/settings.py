@@ -44,7 +44,7 @@ class CutOff:
     def __post_init__(self) -> None:
         try:
             ZoneInfo(self.zone)
-        except (ZoneInfoNotFoundError, ValueError) as error:
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # a folder, a name too long
             raise InvalidValueError(
                 "gateway.cut_off.zone", "must be an IANA time zone, such as America/Los_Angeles"
             ) from error
@@ -147,12 +147,16 @@ class AuthorizeNetSettings:
                 raise InvalidValueError(f"gateway.{name}", "must be more than 0 seconds")
 
     def _check_endpoint(self) -> None:
-        parts = urlsplit(self.endpoint)
+        rule = "must be an https:// address (http:// only on the loopback), without a user"
+        try:
+            parts = urlsplit(self.endpoint)
+            _ = parts.port  # checked only where it is read
+        except ValueError:
+            raise InvalidValueError("gateway.endpoint", rule) from None
         host = parts.hostname or ""
-        if parts.scheme != "https" and not (parts.scheme == "http" and host in _LOOPBACK):
-            raise InvalidValueError(
-                "gateway.endpoint", "must be an https:// address (http:// only on the loopback)"
-            )
+        is_safe = parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK)
+        if not is_safe or not host or "@" in parts.netloc:
+            raise InvalidValueError("gateway.endpoint", rule)
         wrong = _SANDBOX_HOSTS if self.environment == PRODUCTION else _PRODUCTION_HOSTS
         if host in wrong:
             raise InvalidValueError(

@@ -93,7 +93,7 @@ def verdict_of(body: bytes, intent: Intent, *, scrubber: Scrubber) -> tuple[Verd
         why = "The gateway's answer could not be read."
         return _unknown("worker.unreadable", why), {"unreadable_bytes": len(body)}
     outcome = read_outcome(reply, scrubber)
-    evidence = evidence_of(reply, outcome)
+    evidence = evidence_of(reply, outcome, scrubber=scrubber)
     if reply.ref_id and reply.ref_id != asked.reference:
         why = "The gateway's answer carries the reference of another request."
         return _unknown("worker.other_reference", why), evidence
@@ -251,8 +251,9 @@ def _method(outcome: Outcome, asked: _Asked) -> Method:
 
 
 def brand(said: str) -> str:
-    """A card's brand in one spelling: the gateway has MasterCard and Mastercard."""
-    return said.replace(" ", "").lower()[:32]
+    """A card's brand in one spelling: the gateway has MasterCard and Mastercard. "" for what is no name."""
+    name = said.replace(" ", "")
+    return name.lower()[:32] if name.isalpha() else ""
 
 
 def last4(masked_number: str) -> str:

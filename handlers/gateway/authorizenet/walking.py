@@ -5,7 +5,7 @@ everything ends with Unavailable, so that whoever remembers how far it came walk
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from handlers.domain.errors import Unavailable
@@ -19,6 +19,8 @@ from handlers.gateway.authorizenet.scanning import Desk, Trouble, batches_betwee
 from handlers.gateway.authorizenet.standings import CHARGES, OF_REFUNDS, REFUNDS
 
 _NOTHING_WANTED: Final = frozenset[str]()
+_LISTED_LATE: Final = timedelta(hours=12)  # a batch may show up that long after it was settled
+_BEFORE_ALL: Final = datetime(1970, 1, 1, tzinfo=UTC)  # a batch is read to its end
 
 
 async def walk(desk: Desk, *, since: datetime, walked: set[str]) -> AsyncIterator[Sequence[Entry]]:
@@ -29,23 +31,18 @@ async def walk(desk: Desk, *, since: datetime, walked: set[str]) -> AsyncIterato
     unsettled = Reading(_NOTHING_WANTED, since)
     async for page in _pages(unsettled, lambda it: unsettled_request(it, desk.account), desk=desk):
         yield page
-    batches = await batches_between(since - SKEW, desk.now() + SKEW, desk=desk)
+    batches = await batches_between(since - _LISTED_LATE, desk.now() + SKEW, desk=desk)
     if isinstance(batches, Trouble):
         raise Unavailable("gateway", batches.why)
     for batch_id in reversed(batches):  # oldest first: a charge before its return
         if batch_id in walked:
             continue
-        batch, moving = Reading(_NOTHING_WANTED, since=_first_of_all(since)), False
+        batch, moving = Reading(_NOTHING_WANTED, since=_BEFORE_ALL), False
         async for page in _pages(batch, pages_of(batch_id, desk.account), desk=desk):
             moving = moving or any(it.standing is Standing.UNCLEAR for it in page)
             yield page
         if not moving:
             walked.add(batch_id)
-
-
-def _first_of_all(since: datetime) -> datetime:
-    """A moment before any row: a batch is read to its end, whenever its charges were made."""
-    return since.replace(year=1970)
 
 
 async def _pages(

@@ -1,7 +1,7 @@
-"""A worker is killed with SIGKILL at each place of a payment's way; another one goes on, and the books are equal.
+"""A worker is killed with SIGKILL in the middle of a batch of charges; another one goes on, and the books are equal.
 
-The scenes spend their time waiting for leases to run out, so some of them play at once, each on an installation and a
-gateway of its own.
+Every verb at every station is `test_stations.py`. The scenes spend their time waiting for leases to run out, so some
+of them play at once, each on an installation and a gateway of its own.
 """
 
 import re
@@ -12,15 +12,19 @@ from concurrent.futures import Future
 import pytest
 
 from tests.crash.conftest import Scene
-from tests.crash.dying_worker import PLACES
 from tests.crash.installation import Installation, installed, wait_until
+from tests.crash.stations import Station
 from worker.demo.kept_process import KeptProcess
 from worker.demo.stage import Stage
 
 COUNT = 16
 # At these places the gateway was not asked before the worker died, though the intent was open: nobody may ask again,
 # and the scans prove the absence. Everywhere else the charge is found, or was never opened and is sent once.
-NOT_CHARGED = frozenset({"after open, before send"})
+NOT_CHARGED = frozenset({Station.OPENED})
+ON_THE_WAY = (
+    Station.ADMITTED, Station.OPENED, Station.UNDER_WAY, Station.SENT, Station.ANSWERED, Station.RECORDED,
+    Station.CONCLUDED, Station.PRODUCED, Station.UNCOMMITTED, Station.COMMITTED,
+)  # fmt: skip
 LATENCY = {"latency": {"uniform_ms": [150, 400]}}
 
 
@@ -58,7 +62,7 @@ def insist_books_are_equal(installation: Installation) -> list[str]:
 
 def on_the_way(base: Stage, *, where: str, at: int) -> None:
     """One worker dies at the `at`-th passing of `where`, then a second one is started."""
-    with installed(base, f"k{list(PLACES).index(where)}-{at}") as installation:
+    with installed(base, f"k{list(Station).index(Station(where))}-{at}") as installation:
         installation.stage.gateway("PUT", "/plan", body=LATENCY)
         first = dying(installation, where, at=at)
         publish_in_waves(installation, first)
@@ -73,12 +77,12 @@ def on_the_way(base: Stage, *, where: str, at: int) -> None:
 
 def inside_a_take_over(base: Stage, *, where: str, at: int) -> None:
     """The second worker dies while it takes the first one over; the third takes both over."""
-    with installed(base, f"t{list(PLACES).index(where)}-{at}") as installation:
+    with installed(base, f"t{list(Station).index(Station(where))}-{at}") as installation:
         installation.stage.gateway("PUT", "/plan", body=LATENCY)
         heir = dying(installation, where, at=at, name="heir")
-        first = dying(installation, "after send, before answer", at=3)
+        first = dying(installation, Station.SENT, at=3)
         publish_in_waves(installation, first)
-        insist_died(installation, first, place="after send, before answer")
+        insist_died(installation, first, place=Station.SENT)
         insist_died(installation, heir, place=where)
         installation.worker("third")
         insist_books_are_equal(installation)
@@ -86,7 +90,7 @@ def inside_a_take_over(base: Stage, *, where: str, at: int) -> None:
 
 def beside_another_one(base: Stage, *, where: str, at: int) -> None:
     """With a second worker in the group from the start, nothing needs to be started for the work to go on."""
-    with installed(base, f"b{list(PLACES).index(where)}-{at}") as installation:
+    with installed(base, f"b{list(Station).index(Station(where))}-{at}") as installation:
         installation.stage.gateway("PUT", "/plan", body=LATENCY)
         installation.worker("second")
         first = dying(installation, where, at=at)
@@ -103,13 +107,13 @@ def publish_in_waves(installation: Installation, first: KeptProcess) -> None:
 
 
 SCENES: list[Scene] = [
-    *((on_the_way, place, 2) for place in PLACES if "take-over" not in place),
-    (on_the_way, "after admit, before the offsets", 1),
-    (on_the_way, "after conclude, before publish", 1),
-    (on_the_way, "inside the kafka_txn, before its commit", 1),
-    *((inside_a_take_over, place, 1) for place in PLACES if "take-over" in place),
-    (beside_another_one, "after send, before answer", 2),
-    (beside_another_one, "inside the kafka_txn, before its commit", 1),
+    *((on_the_way, place, 2) for place in ON_THE_WAY),
+    (on_the_way, Station.ADMITTED, 1),
+    (on_the_way, Station.CONCLUDED, 1),
+    (on_the_way, Station.UNCOMMITTED, 1),
+    *((inside_a_take_over, place, 1) for place in (Station.FENCED, Station.MOVED)),
+    (beside_another_one, Station.SENT, 2),
+    (beside_another_one, Station.UNCOMMITTED, 1),
 ]
 
 

@@ -191,7 +191,7 @@ def _others(books: Books) -> Found:
 
 
 def _was_forgotten(books: Books, told: Sequence[Row]) -> bool:
-    """Whether the journal forgot that some of this was told: then it finds out anew, and tells it under a new version."""
+    """Whether the journal forgot that some of this was told: then it is told again, under a new version."""
     return any(books.terms.forgot(row["n"]) for row in told)
 
 

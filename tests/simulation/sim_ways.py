@@ -1,0 +1,42 @@
+"""How simulated workers are made: as they are, or with a planted bug, which changes one of these small things."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from db_client.moving import Limits
+from handlers.ports import Rules
+from tests.simulation.memory_gateway import DoorSettings
+from tests.simulation.memory_journal import APPLY, Apply
+from tests.simulation.sim_rounds import SimFinder, SimJanitor
+from tests.simulation.sim_terms import DOOR, LIMITS, RULES
+from worker.crew import Crew
+from worker.intake import Intake
+from worker.publisher import Publisher
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """The settings and the classes of a worker's parts."""
+
+    limits: Limits = LIMITS
+    door: DoorSettings = DOOR
+    rules: Rules = RULES
+    crew: type[Crew] = Crew
+    janitor: type[SimJanitor] = SimJanitor
+    finder: type[SimFinder] = SimFinder
+    publisher: type[Publisher] = Publisher
+    intake: type[Intake] = Intake
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Workers and their journal. `planted`: what holds for as long as a run lasts, and is surely undone then."""
+
+    ways: Ways = field(default_factory=Ways)
+    apply: Mapping[type[Any], Apply] = field(default_factory=lambda: APPLY)
+    planted: Callable[[], AbstractContextManager[object]] = nullcontext
+
+
+SOUND: Final = Plan()

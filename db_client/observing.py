@@ -1,4 +1,8 @@
-"""What the finder must know of payments to judge the gateway's rows, and which authorisations are past their time."""
+"""What the finder must know of payments to judge the gateway's rows, and which authorisations are past their time.
+
+While commands of lost time are being read again, nobody is told what is known: a request that explains a row (a
+capture, a void) would come behind the question that the row makes, and its news would be told twice.
+"""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -9,8 +13,9 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import DBAPIError
 
 from db_client.failures import away
-from db_client.tables import attempt, operation, payment
+from db_client.tables import attempt, operation, payment, position
 from handlers.domain.commands import Kind
+from handlers.domain.errors import Unavailable
 from handlers.domain.money import Money
 from handlers.domain.states import PaymentState
 
@@ -44,6 +49,12 @@ _EXPIRED: Final = (
     .order_by(payment.c.expires_at)
     .limit(_MOST_EXPIRED)
 )
+_UNREAD: Final = select(
+    select(position.c.partition)
+    .where(position.c.next_offset < position.c.suspect_below)
+    .exists()
+    .label("some")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +83,8 @@ class Observations:
 
     def known(self, invoices: Collection[str]) -> Mapping[str, Known]:
         """Invoice number of a charge → its payment, for those that are ours."""
+        if self._rows(_UNREAD, {})[0]["some"]:
+            raise Unavailable("journal", "what it forgot is being read again")
         return {
             row["invoice_number"]: Known(
                 payment_id=row["payment_id"],

@@ -66,13 +66,17 @@ def names_request(past: Sequence[Past], request: Request) -> bool:
     )
 
 
-def names_continuation(past: Sequence[Past], continuation: int) -> bool:
+def names_continuation(past: Sequence[Past], continuation: int, *, waits: bool) -> bool:
     """Whether any version of a refund is the work of its `continuation`, counted from 1.
 
     Each command but the last ends as `continued`. Where fewer ends than that are recorded, any version counts: it is
-    better to ask a person than to send a refund twice.
+    better to ask a person than to send a refund twice. `waits`: we know that it waits for its time, so that a version
+    which says the same is no news.
     """
     earlier = continuation - 1
     ends = [n for n, it in enumerate(past, start=1) if it.state == RequestState.CONTINUED.value]
-    began = ends[earlier - 1] if 0 < earlier <= len(ends) else 0
-    return len(past) > began
+    if earlier > len(ends):
+        return bool(past)
+    began = ends[earlier - 1] if earlier else 0
+    known = {RequestState.DEFERRED.value} if waits else set()
+    return any(it.state not in known for it in past[began:])

@@ -144,8 +144,8 @@ class DbService:
         """Whether this operation was ever recorded, among the newest 1,000 versions. Raises Unavailable.
 
         An initiation is known where its payment is. A refund has a record of its own, in which a continuation counts
-        only from where the command before it ended. A capture, void or verification has none: it is known where a
-        version of its payment names it as what the news was about.
+        only from where the command before it ended, and that it waits only where the operation does not. A capture,
+        void or verification has none: it is known where a version of its payment names it as what the news was about.
         """
         command = operation.command
         payment = f"/payments/{quote(command.payment_id, safe='')}"
@@ -154,7 +154,7 @@ class DbService:
                 return await self._look(Ask("payment", "GET", payment, read_payment)) is not None
             case RefundPayment():
                 past = await self._past(f"/refunds/{quote(command.refund_id, safe='')}")
-                return names_continuation(past, command.continuation)
+                return names_continuation(past, command.continuation, waits=operation.waits)
             case CapturePayment() | VoidPayment() | VerifyPayment():
                 return names_request(await self._past(payment), command)
             case never:

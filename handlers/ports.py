@@ -16,6 +16,7 @@ from handlers.domain.intents import About, Intent, Question
 from handlers.domain.outcomes import Event
 from handlers.domain.payments import Payment, Request, Snapshot
 from handlers.domain.recovery import Inquiry, Stage
+from handlers.domain.states import RequestState
 from handlers.domain.verdicts import NO_EVIDENCE, Answer, Evidence, Finding, NotSeen
 
 
@@ -64,6 +65,11 @@ class Operation:
     def snapshot(self) -> Snapshot:
         """What is known, as it is told."""
         return Snapshot(self.payment, self.request)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is a refund that was told to wait for its time."""
+        return self.request is not None and self.request.state is RequestState.DEFERRED
 
     @property
     def lines(self) -> tuple[Line, ...]:
@@ -225,7 +231,10 @@ class Records(Protocol):
         ...
 
     async def knows(self, operation: Operation) -> bool:
-        """Whether anything of this payment, or of this refund, was ever recorded. Raises Unavailable."""
+        """Whether anything of this payment, or of this refund, was ever recorded. Raises Unavailable.
+
+        That a refund waits for its time does not count where the operation knows it, too: it tells of no end.
+        """
         ...
 
     async def order(self, order_id: str) -> Order | None:

@@ -137,6 +137,8 @@ class Crew:
         self._metrics.queued.set(len(self._work.queue) + len(self._questions.queue))
 
     def _fill(self, team: _Team) -> None:
+        if not team.queue:
+            return
         waiting: list[Operation] = []
         healthy = self._healthy()
         while team.queue and len(team.tasks) < team.most and not self._closed:

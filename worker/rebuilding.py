@@ -74,7 +74,7 @@ class Tally:
 
 
 async def record_again(
-    settings: Settings, engine: Engine, of: Rebuild, *, tell: Callable[[Tally], None]
+    settings: Settings, engine: Engine, *, of: Rebuild, tell: Callable[[Tally], None]
 ) -> Tally:
     """Record once more what was told since then; `tell` hears how far it came, portion by portion. Raises Unavailable.
 

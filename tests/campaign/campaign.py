@@ -15,6 +15,7 @@ from typing import Final
 from db_client.audit import JournalBook, read_journal
 from tests.acceptance.mixed_load import Day, planned
 from tests.campaign.chronicle import Chronicle, Ended, TroubleError
+from tests.campaign.clerk import Clerk
 from tests.campaign.fault_plan import Fault
 from tests.campaign.ground import Ground, start_workers
 from tests.campaign.performing import COMES_BACK_WITHIN_S, perform, start_again
@@ -38,6 +39,7 @@ class Played:
     ground: Ground
     day: Day
     chronicle: Chronicle
+    clerk: Clerk
     rested: bool
     load_s: float
     rest_s: float
@@ -91,9 +93,10 @@ def play(ground: Ground, faults: Sequence[Fault], *, say: Say) -> Played:
     load_s = time.monotonic() - began
     _heal(ground)
     say(f"load and faults are over after {load_s:.0f} s; all is healed")
-    rested = _rests(ground, day, say=say)
+    clerk = Clerk(ground)
+    rested = _rests(clerk, day, say=say)
     rest_s = time.monotonic() - began - load_s
-    return Played(ground, day, chronicle, rested, load_s, rest_s)
+    return Played(ground, day, chronicle, clerk, rested, load_s, rest_s)
 
 
 def _load(
@@ -152,19 +155,21 @@ def _heal(ground: Ground) -> None:
     ground.heal()
 
 
-def _rests(ground: Ground, day: Day, *, say: Say) -> bool:
+def _rests(clerk: Clerk, day: Day, *, say: Say) -> bool:
     """Whether all came to rest: known and decided, the batch through, the lists walked, nothing new any more."""
+    ground = clerk.ground
     known, within_s = day.to_be_known, ground.terms.rests_within_s
     is_quiet = _wait(ground, lambda book: _is_quiet(book, day, known=known), within_s=within_s)
     say("quiet" if is_quiet else f"not quiet within {within_s:.0f} s")
     ground.settle()
     say("the last batch is settled")
     calm = _Calm(ground.terms.calm_s)
-    return _wait(
-        ground,
-        lambda book: calm.lasts(book) and _is_over(book) and _is_quiet(book, day, known=known),
-        within_s=within_s,
-    )
+
+    def over(book: JournalBook) -> bool:
+        clerk.look(book)
+        return calm.lasts(book) and _is_over(book) and _is_quiet(book, day, known=known)
+
+    return _wait(ground, over, within_s=within_s)
 
 
 def _wait(ground: Ground, happened: Callable[[JournalBook], bool], *, within_s: float) -> bool:

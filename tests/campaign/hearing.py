@@ -13,6 +13,7 @@ from worker.demo.stage import Stage
 from worker.kafka_admin import Seen
 
 _UNKNOWN: Final = "unknown"
+_RULED: Final = "worker.ruled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +57,14 @@ class Heard:
 class Decision:
     """Something that was told as unknown: of whom, when, and how long it took. Outages of the gateway do not count.
 
-    `took_s` is None where it is unknown to this day.
+    `took_s` is None where it is unknown to this day. `ruled`: a person decided it.
     """
 
     payment_id: str
     what: str
     told_at: float
     took_s: float | None
+    ruled: bool = False
 
 
 def hear(stage: Stage) -> list[Heard]:
@@ -108,7 +110,7 @@ def _decided(
             elif what in waiting:
                 told_at = waiting.pop(what)
                 took_s = answered_s(told_at, it.at, outages=outages)
-                yield Decision(name, what, told_at, took_s)
+                yield Decision(name, what, told_at, took_s, ruled=_is_ruled(it))
     for what, told_at in waiting.items():
         yield Decision(name, what, told_at, None)
 
@@ -118,6 +120,11 @@ def _states(it: Heard) -> Iterator[tuple[str, str]]:
     request = it.record["request"]
     if request is not None:
         yield f"{request['kind']} {request['request_id']}", request["state"]
+
+
+def _is_ruled(it: Heard) -> bool:
+    request = it.record["request"] or {}
+    return _RULED in {it.record.get("reason_code"), request.get("reason_code")}
 
 
 def answered_s(first: float, last: float, *, outages: Iterable[Interval]) -> float:

@@ -17,7 +17,7 @@ from tests.campaign.campaign import Played
 from tests.campaign.claims import Books, Breach, Difference, broken, kinds_of
 from tests.campaign.ground import NAME, Ground
 from tests.campaign.hearing import decisions, hear
-from tests.campaign.report import Report, outages_s, unknowns_of
+from tests.campaign.report import Report, Unknowns, outages_s, unknowns_of
 from tests.campaign.story import Library
 from worker.demo.audit import audit
 from worker.demo.books import Verdict
@@ -28,7 +28,7 @@ _MOST_STORIES: Final = 20
 _MOST_BREAKS: Final = 50
 
 
-def judged(played: Played) -> Report:
+def judged(played: Played, *, reconciles: bool = True) -> Report:
     """All that is wrong with it, each with its story. Raises StageError, Unavailable where a book cannot be read."""
     ground, chronicle = played.ground, played.chronicle
     verdict = audit(
@@ -49,22 +49,13 @@ def judged(played: Played) -> Report:
     differences = [
         *broken(books),
         *(Difference(Breach.BOOKS, library.whose(it), it) for it in verdict.differences),
-        *_reconciled(ground),
+        *(_reconciled(ground) if reconciles else ()),
         *(
             Difference(Breach.ENDED, "", f"{it.worker}, exit code {it.code}: {it.last_words}")
             for it in chronicle.ended
         ),
     ]
-    if not played.rested:
-        within = f"{ground.terms.rests_within_s:.0f} s"
-        differences.append(
-            Difference(Breach.UNDECIDED, "", f"not everything at rest within {within}")
-        )
-    if not unknowns.holds:
-        late = unknowns.told - unknowns.in_time
-        differences.append(
-            Difference(Breach.UNDECIDED, "", f"{late} of {unknowns.told} unknowns took too long")
-        )
+    differences += _undecided(played, unknowns)
     told_of = dict.fromkeys(it.payment_id for it in differences if it.payment_id)
     return Report(
         terms=ground.terms,
@@ -85,6 +76,19 @@ def judged(played: Played) -> Report:
         differences=differences,
         stories={name: library.story(name) for name in list(told_of)[:_MOST_STORIES]},
     )
+
+
+def _undecided(played: Played, unknowns: Unknowns) -> Iterator[Difference]:
+    """What nobody found, what did not come to rest, what took too long to be decided."""
+    for it in played.clerk.seen:
+        what = f"{it.kind} {it.request_id} is listed, and not found"
+        yield Difference(Breach.UNDECIDED, it.payment_id, what)
+    if not played.rested:
+        within = f"{played.ground.terms.rests_within_s:.0f} s"
+        yield Difference(Breach.UNDECIDED, "", f"not everything at rest within {within}")
+    if not unknowns.holds:
+        late = unknowns.told - unknowns.in_time
+        yield Difference(Breach.UNDECIDED, "", f"{late} of {unknowns.told} unknowns took too long")
 
 
 def _requests(verdict: Verdict) -> Counter[str]:

@@ -17,6 +17,7 @@ from tests.campaign.fault_plan import OUTAGES, FaultKind, drawn
 from tests.campaign.hearing import Decision, Heard, answered_s, decisions
 from tests.campaign.report import unknowns_of
 from tests.campaign.terms import Terms, terms_of
+from tests.waiting import wait_until
 from worker.config import read_settings
 from worker.demo import ports
 from worker.kafka_admin import Seen
@@ -26,7 +27,7 @@ LENGTHS = [
     FULL,
     terms_of(seed=1, payments=3000, minutes=10),
     terms_of(seed=1, payments=500, minutes=3),
-    terms_of(seed=1, payments=150, minutes=0.3),
+    terms_of(seed=1, payments=150, minutes=0.2),
 ]
 
 
@@ -130,6 +131,7 @@ def test_what_a_silence_swallowed_never_arrives(bridge: Bridge) -> None:
     bridge.silence()
     with socket.create_connection(("127.0.0.1", bridge.port), timeout=5) as connection:
         connection.sendall(b"hello")
+        wait_until(lambda: bool(bridge._connections))
         bridge.open()
         with suppress(ConnectionError):
             assert b"" == connection.recv(100)

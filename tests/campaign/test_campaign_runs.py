@@ -1,7 +1,7 @@
 """A slice of a campaign on real parts: seconds instead of minutes, and every kind of victim once. Claims only here."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -16,18 +16,18 @@ from tests.campaign.report import Report
 from tests.campaign.terms import terms_of
 from worker.demo.stage import open_stage
 
-TERMS = replace(terms_of(seed=7, payments=150, minutes=0.3), faults=9)
+TERMS = terms_of(seed=7, payments=150, minutes=0.2, faults=9)
 _K = FaultKind
 FAULTS = (
-    Fault(1.0, _K.POSTGRES_KILLED, "postgres", 0.0),
-    Fault(4.0, _K.WORKER_FROZEN, "w2", 1.3 * TERMS.lease_s),
-    Fault(5.0, _K.DB_SERVICE_KILLED, "db-service", 1.0),
-    Fault(6.0, _K.WORKER_KILLED, "w1", 0.5),
-    Fault(7.0, _K.BROKER_KILLED, "broker", 0.0),
-    Fault(9.0, _K.BATCH_SETTLES, "the night", 0.0),
-    Fault(11.0, _K.GATEWAY_SILENT, "gateway", 1.5),
-    Fault(13.0, _K.WORKER_LEAVES, "w3", 0.5),
-    Fault(14.0, _K.GATEWAY_FAILS, "gateway", 1.0),
+    Fault(0.5, _K.POSTGRES_KILLED, "postgres", 0.0),
+    Fault(2.5, _K.WORKER_FROZEN, "w2", 1.2 * TERMS.lease_s),
+    Fault(3.0, _K.DB_SERVICE_KILLED, "db-service", 0.5),
+    Fault(4.0, _K.WORKER_KILLED, "w1", 0.5),
+    Fault(5.0, _K.BROKER_KILLED, "broker", 0.0),
+    Fault(7.0, _K.GATEWAY_FAILS, "gateway", 1.0),
+    Fault(8.5, _K.BATCH_SETTLES, "the night", 0.0),
+    Fault(9.0, _K.GATEWAY_SILENT, "gateway", 1.0),
+    Fault(10.0, _K.WORKER_LEAVES, "w3", 0.5),
 )
 
 
@@ -69,7 +69,7 @@ def test_a_difference_comes_with_its_story(campaign: Slice) -> None:
         if row["status"] == "settledSuccessfully" and row["type"] == "authCaptureTransaction"
     ]
     once_more(campaign, description=paid["description"])
-    report = judged(campaign.played)
+    report = judged(campaign.played, reconciles=False)
     assert 1 == report.breaches()["charged twice"]
     [twice] = [it for it in report.differences if it.breach is Breach.CHARGED_TWICE]
     story = "\n".join(report.stories[twice.payment_id])

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -174,6 +175,49 @@ async def test_a_lease_that_ends_on_a_kept_connection_lets_not_a_byte_leave() ->
     assert before == heard.received
 
 
+@dataclass
+class LapsingLease(FixedLease):
+    """A lease that is over at every second look, while it lapses: a call is looked at twice."""
+
+    lapses: bool = True
+    looks: int = 0
+
+    def remaining_s(self) -> float:
+        """Seconds left."""
+        self.looks += 1
+        return -1.0 if self.lapses and self.looks % 2 == 0 else self.left_s
+
+
+async def test_a_lease_that_ends_between_gate_and_socket_lets_not_a_byte_leave() -> None:
+    """Frozen behind the gate, in the turn of the loop before its bytes, a call is looked at once more on waking.
+
+    A worker that was stopped there for longer than its lease charged when it woke, nine seconds after another one had
+    proven the charge absent and told the payment as failed: in each of twenty runs of `test_frozen.py` on a busy
+    machine.
+    """
+    lease = LapsingLease()
+    async with raw_server(approve) as heard:
+        async with client(settings(heard.url, unsent_attempts=5), lease) as gateway:
+            answer = await gateway.send(CHARGE)
+        await turns()
+    assert isinstance(answer.verdict, Unsent)
+    assert "lease" in answer.verdict.why
+    assert 0 == heard.received
+    assert 2 == lease.looks  # and not tried again
+
+
+async def test_what_was_kept_back_at_the_socket_spoils_no_connection() -> None:
+    """The next call goes out as if nothing had been."""
+    lease = LapsingLease(lapses=False)
+    async with raw_server(approve) as heard, client(settings(heard.url), lease) as gateway:
+        verdicts = []
+        for lease.lapses in (False, True, False):
+            verdicts.append(type((await gateway.send(CHARGE)).verdict))
+        await turns()
+    assert [Approved, Unsent, Approved] == verdicts
+    assert 2 == heard.requests
+
+
 async def test_questions_need_no_lease() -> None:
     """A question moves no money: it passes under any lease."""
     async with (
@@ -209,6 +253,18 @@ def test_the_gate_lets_nothing_pass_that_no_call_stands_for() -> None:
     """A request from elsewhere over our connections is refused."""
     with pytest.raises(GateClosedError):
         Gate(FixedLease(), margin_s=1.0).let_pass(None)
+
+
+def test_what_has_begun_to_leave_is_not_called_back() -> None:
+    """The second look is before the first bytes only: of what has left in part nobody may say that it was not sent."""
+    gate = Gate(lease := FixedLease(), margin_s=1.0)
+    with gate.call(guarded=True, deadline_s=60.0) as call:
+        gate.let_pass(call)
+        gate.look_again(call)
+        lease.left_s = -1.0
+        gate.look_again(call)
+    assert call.sent
+    assert call.kept_back is None
 
 
 @pytest.mark.parametrize(("elapsed_s", "lease_s"), [(0.0, 61.0), (30.0, 31.0), (61.0, 3600.0)])

@@ -27,6 +27,7 @@ from tests.contract.scripted_gateway import (
     row,
     scripted,
 )
+from tests.waiting import until
 
 
 async def test_a_charge_is_found_by_its_invoice_number() -> None:
@@ -239,8 +240,7 @@ async def test_who_asks_later_gets_a_scan_of_its_own() -> None:
     """A question that comes while a scan runs is answered by the next one, which begins after it was asked."""
     async with scripted(Script([page(row(1))])) as (gateway, heard):
         first = asyncio.create_task(gateway.find(asked_now(invoice_number="INV1")))
-        while not heard.requests:
-            await asyncio.sleep(0)
+        await until(lambda: bool(heard.requests))
         await gateway.find(asked_now(invoice_number="INV2"))
         await first
     assert 2 * 2 == heard.requests

@@ -13,6 +13,7 @@ from db_client.service import DbService, DbServiceSettings
 from db_client.sessions import end_session
 from db_client.told_again import told_since
 from handlers.domain.commands import InitiatePayment
+from handlers.domain.errors import Unavailable
 from handlers.domain.payments import Snapshot
 from handlers.domain.secret import Secret
 from handlers.domain.states import Fact
@@ -42,8 +43,10 @@ from tests.contract.restored_journal import (
     void,
 )
 from tests.doubles.values import command
+from worker.commands import checks_outside
+from worker.commands.findings import Finding
 from worker.config import read_settings
-from worker.rebuilding import Tally, record_again
+from worker.rebuilding import Tally, record_again, wait
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +160,35 @@ def test_what_was_told_since_is_told_again_as_it_was(stage: JournalStage, copy: 
     assert copy.load(last.operation_id).snapshot == last.snapshot
 
 
+def test_it_waits_as_long_as_it_may(stage: JournalStage, copy: Desk) -> None:
+    """Nothing answers: what is left is told, and it gives up in time; once nothing is left it waits no more."""
+    copy.admit_one()
+    left_behind(stage)
+    begun = marked(stage)
+    heard: list[Left | Unavailable] = []
+    assert wait(stage.engine, begun, seconds=0.0, tell=heard.append) is None
+    assert [left(stage.engine, begun)] == heard
+    stage.sql("UPDATE operation SET suspect = false")
+    found = wait(stage.engine, begun, seconds=None, tell=heard.append)
+    assert (0, 1) == (found.questions if found else None, len(heard))
+
+
+def test_check_says_that_one_is_not_finished(stage: JournalStage, copy: Desk) -> None:
+    """A person who looks in the morning finds it, with the command that goes on; afterwards nothing is said of it."""
+    copy.admit_one()
+    left_behind(stage)
+    begun = marked(stage)
+    [found] = _said_of_it(stage)
+    assert ("warning", True) == (found.state, f"--since {begun.since:%Y-%m-%dT%H}" in found.text)
+    finish(stage.engine, begun)
+    assert [] == _said_of_it(stage)
+
+
+def _said_of_it(stage: JournalStage) -> list[Finding]:
+    settings = read_settings(journal_url=stage.url)
+    return [it for it in checks_outside.journal(settings) if it.what == "rebuild"]
+
+
 async def test_recording_again_mends_and_never_takes_back(
     stage: JournalStage, copy: Desk, ready: dict[str, str], reader: httpx.Client
 ) -> None:
@@ -171,8 +203,8 @@ async def test_recording_again_mends_and_never_takes_back(
     await service.record(Snapshot(news), occurred_at=begun.marked_at)
     await service.aclose()
     told_of: list[Tally] = []
-    first = await record_again(settings, stage.engine, begun, tell=told_of.append)
-    second = await record_again(settings, stage.engine, begun, tell=told_of.append)
+    first = await record_again(settings, stage.engine, of=begun, tell=told_of.append)
+    second = await record_again(settings, stage.engine, of=begun, tell=told_of.append)
     assert (2, 1, []) == (first.recorded, first.kept, first.refused)
     assert (1, 2, []) == (second.recorded, second.kept, second.refused)
     assert [first, first, second, second] == told_of  # two portions each

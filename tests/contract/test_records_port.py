@@ -214,6 +214,20 @@ async def test_a_continuation_whose_beginning_is_not_recorded_counts_as_known(
     assert await subject.records.knows(work(replace(first, continuation=2), one))
 
 
+async def test_that_a_refund_waits_is_no_news_of_one_that_waits(subject: Subject) -> None:
+    """Whoever knows that it waits learns nothing from a record of that; any other record counts as ever."""
+    one, asked = payment(), about()
+    of = replace(work(request_command(asked, one), one), request=asked)
+    new = replace(of, request=replace(asked, state=RequestState.REQUESTED))
+    await subject.records.record(Snapshot(one, asked), occurred_at=AT)
+    assert not await subject.records.knows(of)
+    assert await subject.records.knows(new)
+    told = replace(asked, state=RequestState.UNKNOWN)
+    await subject.records.record(Snapshot(replace(one, version=2), told), occurred_at=AT)
+    await subject.records.record(Snapshot(replace(one, version=3), asked), occurred_at=AT)
+    assert await subject.records.knows(of)
+
+
 async def test_an_order_is_read_as_the_shop_wrote_it(subject: Subject) -> None:
     """Money, status, customer, addresses and lines; None where there is no such order."""
     order = Order(

@@ -71,7 +71,7 @@ def _play(base: Stage, chains: Sequence[Chain], *, at_once: int) -> tuple[list[R
         }
         for done in as_completed(names):
             name, chain = names[done]
-            told = ", ".join(f"{it.verb}: {it.station}" for it in chain)
+            told = f"{chain[0].verb}: {', '.join(it.station for it in chain)}"
             try:
                 rows += done.result()
             except (AssertionError, StageError) as wrong:
@@ -95,9 +95,10 @@ def main() -> int:
     _say("")
     for line in lines(it.columns() for it in rows):
         _say(line)
-    _say("")
-    for line in grid(rows):
-        _say(line)
+    if len(rows) > len(Station):
+        _say("")
+        for line in grid(rows):
+            _say(line)
     took_s = time.monotonic() - began
     _say(f"\n{len(rows)} deaths in {len(chains)} chains, {failed} chains failed, {took_s:.0f} s")
     return 1 if failed else 0

@@ -1,12 +1,17 @@
 """The journal is put back to a copy, Kafka's offsets are lost as well: `rebuild` brings the books together again."""
 
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
 from handlers.domain.commands import Mode
 from tests.crash.installation import load, wait_until
 from tests.crash.restored_shop import RestoredShop, ended, hears, restored_shop
+from worker import kafka_admin
 from worker.demo.kept_process import KeptProcess
 from worker.demo.stage import Stage
 
@@ -85,8 +90,12 @@ def test_it_is_refused_and_killed_and_goes_on(base: Stage, tmp_path: Path) -> No
         assert wait_until(lambda: not shop.living())
         killed = ended(shop.rebuild("--since", since, dies="marking"))
         assert (-9, None) == (killed.code, shop.begun()), killed.err
-        waits = ended(shop.rebuild("--since", since, "--wait", "0"))
-        assert (1, True) == (waits.code, "NO WORKER IS ALIVE" in waits.out), waits.err
+        waits = shop.rebuild("--since", since, "--json")
+        hears(waits, "NO WORKER IS ALIVE")
+        waits.send_signal(signal.SIGINT)
+        broken_off = ended(waits)
+        assert (130, "") == (broken_off.code, broken_off.out)
+        assert f"--since {since[:19]}" in broken_off.err
         begun = shop.begun()
         assert begun is not None
         assert shop.left().partitions > 0
@@ -103,3 +112,22 @@ def test_it_is_refused_and_killed_and_goes_on(base: Stage, tmp_path: Path) -> No
         assert {"authCaptureTransaction": 9} == dict(shop.performed())
         after = shop.installation.stage.recorded_payments()
         assert all(it in after for it in recorded)
+
+
+def test_the_end_lies_behind_the_last_record(base: Stage) -> None:
+    """Marks of kafka_txns and aborted records are none: nobody reads up to them, and they would be waited for."""
+    properties = {"bootstrap.servers": base.bootstrap}
+    kafka_admin.Admin(properties).create({"ends": 4}, replicas=1, config={})
+    writer = Producer({**properties, "transactional.id": "ends"})
+    writer.init_transactions()
+    for partitions, ends_well in (((0, 0, 1), True), ((1, *[2] * 150), False), ((3,), True)):
+        writer.begin_transaction()
+        for partition in partitions:
+            writer.produce("ends", b"x", partition=partition)
+        writer.flush()
+        (writer.commit_transaction if ends_well else writer.abort_transaction)()
+    admin = AdminClient({**properties})
+    [gone] = admin.delete_records([TopicPartition("ends", 3, 2)]).values()
+    gone.result()
+    found = {it.partition: (it.first, it.end) for it in kafka_admin.extents(properties, ["ends"])}
+    assert {0: (0, 2), 1: (0, 1), 2: (0, 0), 3: (2, 0)} == found

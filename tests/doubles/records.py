@@ -57,7 +57,7 @@ class RecordsDouble:
             case InitiatePayment():
                 return command.payment_id in self.stored
             case RefundPayment():
-                return _knows_refund(past, command)
+                return _knows_refund(past, command, waits=operation.waits)
             case CapturePayment() | VoidPayment() | VerifyPayment():
                 ours = command.kind, command.request_id
                 return any((it.kind, it.request_id) == ours for it in past)
@@ -125,11 +125,17 @@ def _refund_news(request: Request) -> tuple[str, int, str, str | None]:
     return request.request_id, request.amount_minor, request.state.value, request.transaction_id
 
 
-def _knows_refund(past: list[Request], command: RefundPayment) -> bool:
-    """Whether anything follows the end of the continuation before this one; a gap in what is known counts as yes."""
+def _knows_refund(past: list[Request], command: RefundPayment, *, waits: bool) -> bool:
+    """Whether anything follows the end of the continuation before this one; a gap in what is known counts as yes.
+
+    Where it `waits` for its time, that this was told is nothing.
+    """
     states = [
         it.state for it in past if (it.kind, it.request_id) == (Kind.REFUND, command.refund_id)
     ]
     ends = [n for n, state in enumerate(states, start=1) if state is RequestState.CONTINUED]
     earlier = command.continuation - 1
-    return len(states) > (ends[earlier - 1] if 0 < earlier <= len(ends) else 0)
+    if earlier > len(ends):
+        return bool(states)
+    told = states[ends[earlier - 1] if earlier else 0 :]
+    return any(not waits or state is not RequestState.DEFERRED for state in told)

@@ -185,6 +185,8 @@ def _walked(desk: Desk) -> Seen:
         async for page in walk(desk, since=_QUESTION.since, walked=set()):
             for entry in page:
                 insist(len(entry.transaction_id) <= _LONGEST["transaction_id"], "an id is short")
+                insist(entry.invoice_number.isascii(), "the journal can be asked for a number")
+                insist("\0" not in entry.invoice_number, "no text of PostgreSQL holds a NUL")
                 read += 1
         return read
 

@@ -1,7 +1,7 @@
 """What the campaign has found, each as a claim: the story of a bug, and the input that showed it."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from handlers.domain.commands import Ruling
 from handlers.domain.errors import InvalidValueError
 from handlers.domain.facts import Standing
 from handlers.domain.secret import Secret
-from handlers.domain.verdicts import Unknown
+from handlers.domain.verdicts import NotSeen, Unknown
 from handlers.gateway.authorizenet.details import moment, read_details
 from handlers.gateway.authorizenet.exchange import Exchange
 from handlers.gateway.authorizenet.gate import Gate
@@ -30,7 +30,7 @@ from tests.contract.gateway_fixtures import (
     refusal,
     settings,
 )
-from tests.contract.scripted_gateway import detailed
+from tests.contract.scripted_gateway import NOTHING, Script, detailed, found_in, page, row, scripted
 from tests.fuzz import markers
 from tests.fuzz.oracle import Oracle
 from tests.fuzz.targets import TARGETS
@@ -202,6 +202,23 @@ def test_a_total_of_thousands_of_digits_is_untold() -> None:
     reading = Reading((), datetime(2026, 11, 20, tzinfo=UTC))
     reading.take(read_reply(body.encode(), Scrubber()))
     assert "rows of the list are missing: it told no total" == reading.gap(reading.since)
+
+
+async def test_a_list_of_batches_without_end_is_not_read() -> None:
+    """Each batch is a question of its own, and was looked for among all before it: a long list held the event loop."""
+    many: dict[str, list[dict[str, Any]]] = {str(number): [NOTHING] for number in range(1, 5_002)}
+    found = await found_in(Script(batches=many))
+    assert isinstance(found, NotSeen)
+    assert (False, "there are more settled batches than are read") == (found.complete, found.why)
+
+
+async def test_a_walk_tells_numbers_that_the_journal_can_be_asked_for() -> None:
+    """Any text stood in for a stranger's invoice number; PostgreSQL refuses one with a NUL, and the walk with it."""
+    script = Script(unsettled=[page(row(1, invoice="A\0B"), row(2, invoice="OURS"))])
+    async with scripted(script) as (gateway, _):
+        since = datetime.now(UTC) - timedelta(hours=1)
+        pages = [it async for it in gateway.walk("main", since=since)]
+    assert [["", "OURS"]] == [[it.invoice_number for it in page] for page in pages]
 
 
 def test_evidence_is_bounded() -> None:

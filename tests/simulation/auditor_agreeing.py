@@ -60,7 +60,7 @@ class Pen:
             heard_n=self.n + 2,
             heard_at=at + 1.0,
         )
-        self.write("evidence", operation_id=operation_id)
+        self.write("evidence", operation_id=operation_id, session_id="s1")
 
     def book(self, transaction_id: str, operation_id: str, **row: Any) -> None:
         """A transaction at the gateway."""

@@ -78,10 +78,13 @@ _FOLLOWS: Final = {
     "failed": _BILLED,
     "conflicted": frozenset({"voided", "expired", "refunded", "captured", "authorized", "failed"}),
 }
-# A journal that forgot finds out anew what the gateway has: why it had said no it cannot know any more, and a charge
-# that was undone meanwhile is one that brought nothing.
+# A journal that forgot tells anew what it knows still, and finds out anew what the gateway has: why it had said no it
+# cannot know any more, a charge that was undone meanwhile is one that brought nothing, refunds are found one by one.
+_FOUND_BEFORE: Final = frozenset({"captured", "settled", "partially_refunded", "voided"})
+_ANEW: Final = frozenset({"declined", "failed", "unknown"})
+_GAVE_BACK: Final = frozenset({"partially_refunded", "refunded"})
 _AFTER_A_LOSS: Final = {
-    state: follows | {"declined", "failed", "unknown"} if state else follows
+    state: follows | (_ANEW if state else set()) | (_FOUND_BEFORE if state in _GAVE_BACK else set())
     for state, follows in _FOLLOWS.items()
 }
 _TOOK_NOTHING: Final = frozenset({"voided", "failed"})
@@ -263,10 +266,13 @@ def _follows(
     payment_id: str, told: Sequence[Row], *, follows: Mapping[str, frozenset[str]]
 ) -> Found:
     before: Row | None = None
+    said: dict[str, None] = {}
     for row in told:
+        again = follows is _AFTER_A_LOSS and row["state"] in said
+        said[row["state"]] = None
         state, was = row["state"], before["state"] if before else ""
         has_gap = before is not None and row["version"] != before["version"] + 1
-        if state != was and state not in follows[was] and not has_gap:
+        if state != was and state not in follows[was] and not (has_gap or again):
             facts = {"version": row["version"], "from": was, "to": state}
             yield Violation("P6", payment_id, "a state that may not follow", facts)
         if before is not None and follows is _FOLLOWS:
@@ -301,14 +307,16 @@ def _forgotten(books: Books) -> Found:
 
 
 def _thrown_away(books: Books) -> Found:
-    """An answer that somebody heard, who lived on for longer than any lease, is on disk."""
-    kept = Counter(row["operation_id"] for row in books.evidence)
+    """An answer that somebody heard, who lived on for longer than any lease, is on disk, in that one's hand."""
+    kept = Counter((row["operation_id"], row["session_id"]) for row in books.evidence)
     gone = {row["session_id"]: row["gone_at"] for row in books.sessions}
     for name, sends in books.sends_of.items():
-        heard = [send["n"] for send in sends if _must_be_kept(books, send, gone=gone)]
-        if len(heard) > kept[name]:
-            facts = {"operation_id": name, "heard": heard, "kept": kept[name]}
-            yield Violation("P6", books.payment_of.get(name, ""), "an answer was not kept", facts)
+        for session, by in grouped(sends, "session").items():
+            heard = [send["n"] for send in by if _must_be_kept(books, send, gone=gone)]
+            if len(heard) > kept[name, session]:
+                facts = {"operation_id": name, "heard": heard, "kept": kept[name, session]}
+                what = "an answer was not kept"
+                yield Violation("P6", books.payment_of.get(name, ""), what, facts)
 
 
 def _must_be_kept(books: Books, send: Row, *, gone: dict[str, float | None]) -> bool:

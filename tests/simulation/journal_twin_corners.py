@@ -1,11 +1,13 @@
 """Corners of the journal that chance seldom turns, as short histories for both sides. The claim stands in the test."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Final
 
-from db_client.moves import Gather, GoOn, Hold, Mirror, Orphaned, Rehome
-from handlers.ports import Moved, OnePayment, Queued, Taken
+from db_client.moves import Admit, Gather, GoOn, Hold, Mirror, Orphaned, Rehome
+from handlers.ports import Moved, OnePayment, Queued, Taken, Wait
 from tests.contract.journal_stage import DEADLINE_S
+from tests.doubles.values import MIDNIGHT
 from tests.simulation import journal_twin_moves as moves
 from tests.simulation.journal_twin_work import TwinWork
 
@@ -165,6 +167,57 @@ def lost_time(work: TwinWork) -> None:
     assert "60001" == inquiry.transaction_id
 
 
+def read_again(work: TwinWork) -> None:
+    """Positions, and records that come again: told by whoever has published, once, and other content never."""
+    desk, other = work.desk(0), work.desk(1)
+    place, long_ago = ("payments", "topic-1", 0), MIDNIGHT - timedelta(days=1)
+    for offset, since in ((5, None), (5, long_ago), (4, long_ago), (6, long_ago), (7, None)):
+        read_at = {} if since is None else {place: since}
+        work.write(desk, Admit([], [], {place: offset}, read_at))
+        work.twins.read(desk)
+    _paid(work, 0)
+    again, told = moves.initiation(0, 0, variant=1), desk.handed_on[1][0].number
+    work.admit(other, moves.batch(again, first=300))
+    for step, watermark in enumerate((told, told + 1)):
+        work.write(desk, Mirror(watermark))
+        for _ in range(2):
+            work.admit(other, moves.batch(again, first=310 + step))
+    assert 1 == len(other.handed_on[1])
+    strange = moves.initiation(0, 0, variant=2)
+    for offset in (320, 320, 330):
+        work.admit(other, moves.batch(strange, again, moves.void(0, 0, variant=0), first=offset))
+    work.admit(desk, moves.batch(moves.void(0, 0, variant=0), first=340))
+    twice = moves.batch(strange, first=350)
+    work.write(desk, Admit([*twice.admissions, *twice.admissions], [], {}))  # refused whole
+    work.write(desk, Admit([], [moves.letter(1), moves.letter(1)], {place: 99}))
+
+
+def tried_again(work: TwinWork) -> None:
+    """A suspect that is trusted, an attempt that was not sent, one that is proven undone, and stale versions."""
+    desk = work.desk(0)
+    work.admit(desk, moves.batch(moves.initiation(0, 0, variant=0), suspect=True))
+    for wait in (
+        Wait(5, "seen nowhere", asked=True, complete_scan=True),
+        Wait(0, "it is absent", trust=True),
+    ):
+        work.write(desk, moves.parking(work.last[_P0][1], wait))
+        work.read(desk)
+    for wait in (Wait(5, "no way", unsent=True), Wait(5, "undone", asked=True, again=True)):
+        opened = moves.opening(work.last[_P0][1], kind=0, later=False, minor=1000)
+        assert isinstance(work.write(desk, opened), Moved)
+        work.write(desk, moves.parking(work.last[_P0][1], wait))
+        work.read(desk)
+    work.carry(_P0, news=_TAKEN)
+    before = work.last[_P0][1]
+    for broken in (1, 2, 0):
+        usual = moves.usual_news(before, _TAKEN)
+        work.write(desk, moves.answering(before, usual, broken=broken))
+    for more in (0, 1, 3):
+        work.write(desk, moves.outrunning(work.last[_P0][1], more=more))
+    work.write(desk, moves.parking(work.last[_P0][1], moves.IN_VAIN))
+    work.carry(_P0, news=_TAKEN)
+
+
 CORNERS: Final[tuple[Callable[[TwinWork], None], ...]] = (
     asked_by_many,
     taken_over,
@@ -173,4 +226,6 @@ CORNERS: Final[tuple[Callable[[TwinWork], None], ...]] = (
     before_their_time,
     looked_into,
     lost_time,
+    read_again,
+    tried_again,
 )

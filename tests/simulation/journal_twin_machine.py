@@ -53,7 +53,7 @@ class JournalMachine(RuleBasedStateMachine):
         came=st.lists(st.tuples(st.integers(0, 3), _USUAL), min_size=4, max_size=4),
         batch=moves.admits(),
     )
-    def begin(self, one_payment: OnePayment, came: list[tuple[int, int]], batch: Admit) -> None:
+    def begin(self, *, one_payment: OnePayment, came: list[tuple[int, int]], batch: Admit) -> None:
         """Two sessions, payments that came so far, and a batch about them."""
         self._work.twins.one_payment = one_payment
         for _ in range(2):
@@ -70,13 +70,13 @@ class JournalMachine(RuleBasedStateMachine):
         self._work.admit(desk, batch)
 
     @rule(desk=_RECENT, batch=moves.admits())
-    def admit(self, desk: int, batch: Admit) -> None:
+    def admit(self, *, desk: int, batch: Admit) -> None:
         """Intake has polled."""
         self._work.admit(self._work.desk(desk), batch)
 
     @precondition(lambda self: self._work.last)
     @rule(of=_RECENT, news=_USUAL, steps=st.integers(1, 3))
-    def carry(self, of: int, news: int, steps: int) -> None:
+    def carry(self, *, of: int, news: int, steps: int) -> None:
         """One operation goes on, as it usually does."""
         _, operation = self._work.recent(of)
         for _ in range(steps):
@@ -84,7 +84,7 @@ class JournalMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self._work.last)
     @rule(of=_RECENT, kind=st.integers(0, 5), later=_SELDOM, minor=st.sampled_from([300, 1000, 1]))
-    def open(self, of: int, kind: int, later: bool, minor: int) -> None:
+    def open(self, *, of: int, kind: int, later: bool, minor: int) -> None:
         """An intent, about to be sent."""
         desk, operation = self._work.recent(of, Stage.ADMITTED)
         move = moves.opening(operation, kind=kind, later=later, minor=minor)
@@ -92,28 +92,28 @@ class JournalMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self._work.last)
     @rule(of=_RECENT, news=moves.NEWS, broken=_BROKEN)
-    def answer(self, of: int, news: News, broken: int) -> None:
+    def answer(self, *, of: int, news: News, broken: int) -> None:
         """News, whatever they are."""
         desk, operation = self._work.recent(of, Stage.OPEN, Stage.ASKING, Stage.ADMITTED)
         self._work.write(desk, moves.answering(operation, news, broken=broken))
 
     @precondition(lambda self: self._work.last)
     @rule(of=_RECENT, topics=moves.TOLD, wait=moves.ENDINGS)
-    def conclude(self, of: int, topics: tuple[str, ...], wait: Wait | None) -> None:
+    def conclude(self, *, of: int, topics: tuple[str, ...], wait: Wait | None) -> None:
         """It is told."""
         desk, operation = self._work.recent(of, Stage.ANSWERED)
         self._work.write(desk, moves.concluding(operation, topics, wait=wait))
 
     @precondition(lambda self: self._work.last)
     @rule(of=_RECENT, wait=moves.WAITS)
-    def park(self, of: int, wait: Wait) -> None:
+    def park(self, *, of: int, wait: Wait) -> None:
         """Not yet."""
         desk, operation = self._work.recent(of, Stage.ASKING, Stage.OPEN, Stage.ADMITTED)
         self._work.write(desk, moves.parking(operation, wait))
 
     @precondition(lambda self: self._work.last)
     @rule(of=_RECENT, name=st.integers(0, 3), told=st.booleans())
-    def ask(self, of: int, name: int, told: bool) -> None:
+    def ask(self, *, of: int, name: int, told: bool) -> None:
         """Somebody asks, or rules, while the gateway is asked already, which then says something or nothing."""
         desk, operation = self._work.recent(of, Stage.ASKING)
         self._work.admit(desk, moves.asking(operation, name))
@@ -125,7 +125,7 @@ class JournalMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self._work.known)
     @rule(of=st.integers(0, 40), desk=_RECENT, wait=moves.WAITS, which=st.integers(0, 3))
-    def write_as_a_stranger(self, of: int, desk: int, wait: Wait, which: int) -> None:
+    def write_as_a_stranger(self, *, of: int, desk: int, wait: Wait, which: int) -> None:
         """Whatever was known once, from any session: stale stages, stale tokens, another's operations."""
         _, operation = self._work.known[-1 - of % len(self._work.known)]
         stale: tuple[Move, ...] = (
@@ -137,13 +137,13 @@ class JournalMachine(RuleBasedStateMachine):
         self._work.write(self._work.desk(desk), stale[which])
 
     @rule(desk=_RECENT, late_s=st.sampled_from([120, 5000]))
-    def go_on(self, desk: int, late_s: int) -> None:
+    def go_on(self, *, desk: int, late_s: int) -> None:
         """What was deferred is due again."""
         self._work.twins.pass_time(late_s)
         self._work.write(self._work.desk(desk), GoOn())
 
     @rule(desk=_RECENT, which=_RECENT, letter=st.integers(0, 3))
-    def let_an_orphan_go(self, desk: int, which: int, letter: int) -> None:
+    def let_an_orphan_go(self, *, desk: int, which: int, letter: int) -> None:
         """A request whose payment never came in time, or any other operation."""
         self._work.twins.pass_time(700)
         owner = self._work.desk(desk)
@@ -154,14 +154,14 @@ class JournalMachine(RuleBasedStateMachine):
             self._work.write(owner, move)
 
     @rule(desk=_RECENT, accounts=moves.ACCOUNTS, most=st.sampled_from([5, 1, 0]))
-    def find(self, desk: int, accounts: dict[str, str], most: int) -> None:
+    def find(self, *, desk: int, accounts: dict[str, str], most: int) -> None:
         """A finder looks for accounts and questions."""
         self._work.write(self._work.desk(desk), Hold(accounts))
         if self._work.write(self._work.desk(desk), Gather(tuple(accounts), most)):
             self._work.load(self._work.desk(desk))
 
     @rule(what=st.integers(0, 6), desk=_RECENT, number=st.integers(0, 12))
-    def keep_house(self, what: int, desk: int, number: int) -> None:
+    def keep_house(self, *, what: int, desk: int, number: int) -> None:
         """What happens beside the payments: published rows, walked lists, time, other workers, a lost wake-up."""
         mine = self._work.desk(desk)
         match what:
@@ -182,7 +182,7 @@ class JournalMachine(RuleBasedStateMachine):
                 pass
 
     @rule(me=_RECENT, dead=_RECENT, watermark=st.integers(0, 6), how=st.integers(0, 4))
-    def take_over(self, me: int, dead: int, watermark: int, how: int) -> None:
+    def take_over(self, *, me: int, dead: int, watermark: int, how: int) -> None:
         """A janitor's round. `how`: 0 the other one ended itself, 1 its lease ran out, else it may well live."""
         heir, other = self._work.desk(me), self._work.desk(dead)
         if how == 0:

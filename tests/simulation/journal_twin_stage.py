@@ -247,6 +247,7 @@ class Twins:
 
     def dead(self, me: TwinDesk, *, settled_s: float) -> list[str]:
         """Who is to be taken over."""
+        self.pass_time(1)
         there = Sessions(self.stage.engine, me.session_id, GROUP, settled_s).dead()
         memory = MemorySessions(self.database, me.session_id, GROUP, settled_s)
         here = memory.dead()

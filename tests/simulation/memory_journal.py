@@ -28,6 +28,8 @@ from tests.simulation.memory_journal_ground import MemoryGround, RefusedError
 from tests.simulation.memory_journal_moving import APPLY, Apply, Author, commit, lost_time
 from tests.simulation.memory_journal_progress import append_evidence
 
+__all__ = ["APPLY", "Apply", "MemoryCommits"]  # the table is handed in here, so it is had from here
+
 _RECONNECT_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 _Waiting = asyncio.Future[Any] | Future[Any]
 _Later = Callable[[float, Callable[[], None]], object]

@@ -87,7 +87,8 @@ def _planned(ground: MemoryGround, move: Admit) -> _Plan:
         plan.fates = [Fate.ADMITTED] * len(plan.new)
     else:
         _find_fates(ground, move, plan=plan)
-    _insist_single(ground, plan)
+    if plan.repeats or plan.letters:
+        _insist_single(ground, plan)
     return plan
 
 

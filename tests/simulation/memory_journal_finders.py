@@ -8,6 +8,7 @@ from typing import Final
 from db_client.moves import Gather, Held, Hold, Walked
 from db_client.observing import Expired, Known
 from handlers.domain.commands import Kind
+from handlers.domain.errors import Unavailable
 from handlers.domain.money import Money
 from handlers.domain.recovery import Stage
 from handlers.domain.states import PaymentState
@@ -119,6 +120,8 @@ class MemoryObservations:
     def known(self, invoices: Collection[str]) -> Mapping[str, Known]:
         """Invoice number of a charge → its payment, for those that are ours."""
         self.database.insist(self.session_id)
+        if any(it.next_offset < it.suspect_below for it in self.database.positions.values()):
+            raise Unavailable("journal", "what it forgot is being read again")
         found: dict[str, Known] = {}
         for invoice in sorted(invoices):
             sent = self.database.invoices.get(invoice)

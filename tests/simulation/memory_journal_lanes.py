@@ -75,6 +75,8 @@ def hasten(ground: MemoryGround, payments: Iterable[str], *, named: Iterable[str
 def adopt(ground: MemoryGround, payments: Mapping[str, str]) -> set[str]:
     """Requests that came before these new payments (id → user) wait for them now; those that their user has voided."""
     canceled: set[str] = set()
+    if not ground.database.lines:
+        return canceled
     for payment_id, user_id in payments.items():
         folder = ground.database.lines.get(payment_id)
         for row in folder.line if folder is not None else ():

@@ -23,7 +23,9 @@ from tests.simulation.memory_kafka_log import (
     TxnState,
 )
 
-_A_MOMENT_S: Final = 1e-6  # sums of seconds are not exact: at the very moment nobody might be late yet
+_A_MOMENT_S: Final = (
+    1e-6  # sums of seconds are not exact: at the very moment nobody might be late yet
+)
 
 
 class Fault(Enum):

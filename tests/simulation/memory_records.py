@@ -182,7 +182,7 @@ class MemoryDbService:
             case InitiatePayment():
                 return stored is not None
             case RefundPayment():
-                return _knows_refund(past, command)
+                return _knows_refund(past, command, waits=operation.waits)
             case CapturePayment() | VoidPayment() | VerifyPayment():
                 ours = command.kind, command.request_id
                 return any((it.kind, it.request_id) == ours for it in past)
@@ -332,13 +332,19 @@ def _refund_news(request: Request) -> tuple[object, ...]:
     return request.request_id, request.amount_minor, request.state, request.transaction_id
 
 
-def _knows_refund(past: list[Request], command: RefundPayment) -> bool:
-    """Whether anything follows the end of the continuation before this one; a gap in what is known counts as yes."""
+def _knows_refund(past: list[Request], command: RefundPayment, *, waits: bool) -> bool:
+    """Whether anything follows the end of the continuation before this one; a gap in what is known counts as yes.
+
+    Where it `waits` for its time, that this was told is nothing.
+    """
     ours = Kind.REFUND, command.refund_id
     states = [it.state for it in past if (it.kind, it.request_id) == ours]
     ends = [n for n, state in enumerate(states, start=1) if state is RequestState.CONTINUED]
     earlier = command.continuation - 1
-    return len(states) > (ends[earlier - 1] if 0 < earlier <= len(ends) else 0)
+    if earlier > len(ends):
+        return bool(states)
+    told = states[ends[earlier - 1] if earlier else 0 :]
+    return any(not waits or state is not RequestState.DEFERRED for state in told)
 
 
 def _payment_row(

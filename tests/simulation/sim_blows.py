@@ -15,7 +15,6 @@ from tests.simulation.sim_world import World
 
 _HALF: Final = 0.5
 _TURNS: Final = 150  # within so many a process that is to die at a turn dies
-_FAILS: Final = 0.1  # share of the batches that the bank refuses
 _GONE_FOR_GOOD: Final = 0.75
 _PROVEN_S: Final = 2.1  # within so much an idle session notices that the journal was put back
 _REFUSES: Final = "connection refused"
@@ -25,7 +24,7 @@ class Blows:
     """What strikes one run. `begin` starts another worker."""
 
     def __init__(
-        self, world: World, workers: list[SimWorker], begin: Callable[[], SimWorker]
+        self, world: World, workers: list[SimWorker], *, begin: Callable[[], SimWorker]
     ) -> None:
         self._world = world
         self._workers = workers
@@ -61,8 +60,9 @@ class Blows:
                 if worker.session is not None:
                     worker.session.end(SessionOver("told to stop"))
             case "journal cut off":
-                world.database.cut_off(worker.session_id)
-                loop.call_later(blow.for_s, world.database.join_up, worker.session_id)
+                if worker.sessions:
+                    world.cut_off(worker.session_id)
+                    loop.call_later(blow.for_s, world.join_up, worker.session_id)
             case _:
                 raise AssertionError(blow.what)
 
@@ -71,8 +71,8 @@ class Blows:
         world, loop = self._world, self._world.loop
         match blow.what:
             case "journal away":
-                world.database.go_away()
-                loop.call_later(blow.for_s, self.journal_back)
+                world.cut_off("")
+                loop.call_later(blow.for_s, world.join_up, "")
             case "journal put back":
                 self._put_back(blow)
             case "broker away":
@@ -85,7 +85,7 @@ class Blows:
                 world.service.away = _REFUSES
                 loop.call_later(blow.for_s, self.service_back)
             case "settle":
-                world.ledger.settle(fails=blow.chance < _FAILS)
+                world.ledger.settle()
             case "merchant":
                 self._decide(blow)
             case _:
@@ -133,12 +133,6 @@ class Blows:
 
     # How they are over
 
-    def journal_back(self) -> None:
-        """It is there again, and nobody is taken over before it was there for a lease."""
-        if self._world.database.away:
-            self._world.database.come_back()
-            self._world.stir(LEASE_S + DEAD_S)
-
     def broker_back(self) -> None:
         """It is there again."""
         if self._world.kafka.is_away:
@@ -158,10 +152,10 @@ class Blows:
         self.gateway_back()
         self.service_back()
         self.broker_back()
-        self.journal_back()
+        for session_id in list(self._world.unheard_since):
+            self._world.join_up(session_id)
         for worker in self._workers:
             worker.process.strike_at = 0
-            self._world.database.join_up(worker.session_id)
             self._world.loop.wake(worker.process)
         if not any(it.process.runs for it in self._workers):
             self._begin()

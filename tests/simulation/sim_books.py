@@ -1,4 +1,4 @@
-"""The books of a run, for the auditor: plain rows of what gateway, broker, journal and db-service hold. Judges nothing."""
+"""The books of a run, for the auditor: plain rows of what all the parts hold. Judges nothing."""
 
 from datetime import datetime
 from typing import Any, Final
@@ -8,7 +8,14 @@ from handlers.domain.recovery import Stage
 from tests.simulation.auditor_books import Books, Row, Terms
 from tests.simulation.memory_journal_rows import OperationRow, PaymentRow
 from tests.simulation.memory_kafka_log import MemoryMessage
-from tests.simulation.sim_terms import ABSENCE_S, DEADLINE_S, EVENT_TOPICS, LEASE_S, LETTERS
+from tests.simulation.sim_terms import (
+    ABSENCE_S,
+    DEADLINE_S,
+    EVENT_TOPICS,
+    LEASE_S,
+    LETTERS,
+    MARGIN_S,
+)
 from tests.simulation.sim_world import World
 
 SLACK_S: Final = 60.0
@@ -44,8 +51,13 @@ def books(world: World) -> Books:
             for row in database.operations.values()
             for it in row.attempts
         ],
-        evidence=[{"operation_id": it.operation_id} for it in database.evidence],
-        sessions=[{"session_id": name, "gone_at": at} for name, at in world.gone_at.items()],
+        evidence=[
+            {"operation_id": it.operation_id, "session_id": it.session_id}
+            for it in database.evidence
+        ],
+        sessions=[
+            {"session_id": name, "gone_at": world.gone_at.get(name)} for name in database.sessions
+        ],
         moves=world.moves,
         orders=world.orders,
         unpublished=_unpublished(world),
@@ -54,7 +66,7 @@ def books(world: World) -> Books:
         terms=Terms(
             deadline_s=DEADLINE_S,
             absence_after_s=ABSENCE_S,
-            patience_s=3 * LEASE_S,
+            patience_s=LEASE_S + MARGIN_S,
             slack_s=SLACK_S,
             decided_within_s=DECIDED_S,
             one_payment=True,

@@ -4,22 +4,25 @@ Blows fall from outside, at moments of simulated time or at a turn of a process;
 drawn by the parts themselves from the mix's odds. No claims live here.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Final
 
 from db_client.moves import Move
 from tests.simulation.memory_gateway_faults import Odds
 from tests.simulation.memory_gateway_ledger import GatewayRules
-from tests.simulation.memory_journal_faults import Course, Loss
+from tests.simulation.memory_journal_faults import SMOOTH, Course, Loss
 from tests.simulation.memory_kafka_broker import Fault
 from tests.simulation.memory_records import RecordOdds
 from tests.simulation.sim_terms import ABSENCE_S, DEADLINE_S, LEASE_S
 
-STRIKES_UNTIL_S: Final = 36.0
+_HALF: Final = 0.5
+STRIKES_UNTIL_S: Final = 30.0
+_MOST_BLOWS: Final = 5
+_SETTLES: Final = 0.8
 KINDS: Final = (
     "kill",
-    "kill",
+    "kill at a turn",
     "kill at a turn",
     "kill at a turn",
     "freeze",
@@ -32,7 +35,6 @@ KINDS: Final = (
     "broker away",
     "gateway away",
     "db-service away",
-    "settle",
     "merchant",
 )
 
@@ -61,6 +63,11 @@ class Mix:
     workers: int
     blows: tuple[Blow, ...] = field(default_factory=tuple)
 
+    @property
+    def is_rough(self) -> bool:
+        """Whether commits take time, or may get lost."""
+        return bool(self.loss or self.commit_s)
+
 
 def mix(random: Random) -> Mix:
     """A swarm's member: each kind of fault is in it or not, and then more or less of it."""
@@ -68,20 +75,17 @@ def mix(random: Random) -> Mix:
     def some(most: float) -> float:
         return most * random.random() if random.random() < 0.5 else 0.0
 
-    kinds = [it for it in KINDS if random.random() < 0.5]
-    count = random.randint(0, 5) if kinds else 0
-    blows = sorted(
-        (
-            Blow(
-                random.uniform(1.0, STRIKES_UNTIL_S),
-                random.choice(kinds),
-                random.uniform(0.2, 1.6) * LEASE_S,
-                random.random(),
-            )
-            for _ in range(count)
-        ),
-        key=lambda it: it.at_s,
+    def blow(what: str) -> Blow:
+        at_s, for_s = random.uniform(1.0, STRIKES_UNTIL_S), random.uniform(0.2, 1.6) * LEASE_S
+        return Blow(at_s, what, for_s, random.random())
+
+    kinds = [it for it in KINDS if random.random() < _HALF]
+    blows = (
+        [blow(random.choice(kinds)) for _ in range(random.randint(0, _MOST_BLOWS))] if kinds else []
     )
+    if random.random() < _SETTLES:
+        blows.append(replace(blow("settle"), for_s=0.0))
+    blows.sort(key=lambda it: it.at_s)
     return Mix(
         odds=Odds(
             unsent=some(0.1),
@@ -135,14 +139,14 @@ class JournalDice:
     def course(self, session_id: str, move: Move) -> Course:
         """How this commit goes."""
         del session_id, move
-        if self.over:
-            return Course()
+        if self.over or not self.mix.is_rough:
+            return SMOOTH
         before_s = self.mix.commit_s * self.random.random()
         drawn = self.random.random()
         if drawn < self.mix.loss:
-            loss = Loss.BEFORE if self.random.random() < 0.5 else Loss.AFTER
+            loss = Loss.BEFORE if self.random.random() < _HALF else Loss.AFTER
             return Course(before_s, before_s, loss)
-        return Course(before_s, before_s)
+        return Course(before_s, before_s) if before_s else SMOOTH
 
 
 @dataclass(slots=True)
@@ -156,6 +160,6 @@ class KafkaDice:
     def __call__(self, call: str, client: str) -> Fault | None:
         """What goes wrong with this call."""
         del call, client
-        if self.over or self.random.random() >= self.mix.kafka:
+        if self.over or not self.mix.kafka or self.random.random() >= self.mix.kafka:
             return None
-        return Fault.UNHEARD if self.random.random() < 0.5 else Fault.UNANSWERED
+        return Fault.UNHEARD if self.random.random() < _HALF else Fault.UNANSWERED

@@ -92,14 +92,13 @@ class Nap:
 
 
 class Errand:
-    """A function that a thread was asked to run: it runs a turn later, and is heard of a turn after that."""
+    """A function that a thread was asked to run: it runs a turn after it is waited for, and is heard of at once."""
 
     __slots__ = (
         "_asyncio_future_blocking",
-        "_context",
+        "_call",
         "_failure",
         "_function",
-        "_is_cancelled",
         "_is_over",
         "_loop",
         "_result",
@@ -113,28 +112,19 @@ class Errand:
         self._failure: BaseException | None = None
         self._result: Any = None
         self._is_over = False
-        self._is_cancelled = False
-        self._wakeup: Wakeup | None = None
-        self._loop.call_soon(Errand._run, self)
 
     def __await__(self) -> Generator[Any, None, Any]:
-        if not self._is_over:
-            self._asyncio_future_blocking = True
-            yield self
-        return self.result()
+        self._asyncio_future_blocking = True
+        yield self
+        return self._result
 
     def _run(self) -> None:
         try:
             self._result = self._function()
         except Exception as failure:  # noqa: BLE001 - whatever it is, it is whoever awaits this that hears of it
             self._failure = failure
-        if not self._is_over:
-            self._tell()
-
-    def _tell(self) -> None:
         self._is_over = True
-        if self._wakeup is not None:
-            self._loop.call_soon(self._wakeup, self, context=self._context)
+        self._wakeup(self)
 
     # What a task asks of a future
 
@@ -144,32 +134,33 @@ class Errand:
 
     def add_done_callback(self, wakeup: Wakeup, *, context: Context) -> None:
         """The task waits for it."""
-        self._wakeup, self._context = wakeup, context
+        self._wakeup = wakeup
+        self._call = self._loop.call_soon(Errand._run, self, context=context)
 
-    def result(self) -> Any:
-        """What came of it. Raises what it raised."""
-        if self._is_cancelled:
-            raise asyncio.CancelledError
+    def result(self) -> None:
+        """What came of it is handed over by `__await__`. Raises what it raised."""
         if self._failure is not None:
             raise self._failure
-        return self._result
 
     def cancel(self, msg: object = None) -> bool:
-        """The task is to end; the thread cannot be stopped."""
+        """The task is to end, and does not hear of it; where the thread has not begun yet, it never does."""
         del msg
         if self._is_over:
             return False
-        self._is_cancelled = True
-        self._tell()
+        self._is_over = True
+        self._failure = asyncio.CancelledError()
+        self._call.cancel()
+        self._call = self._loop.call_soon(self._wakeup, self)
         return True
 
 
 class Bell:
     """Wakes one task. `ring` may be called by whoever likes, from any process."""
 
-    __slots__ = ("_is_rung", "_nap")
+    __slots__ = ("_is_rung", "_loop", "_nap")
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
         self._is_rung = False
         self._nap: Nap | None = None
 
@@ -186,7 +177,7 @@ class Bell:
             self._is_rung = False
             await TURN
             return
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         self._nap = Nap(loop, None if within_s is None else loop.time() + within_s)
         try:
             await self._nap

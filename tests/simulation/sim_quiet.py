@@ -1,4 +1,4 @@
-"""The worker's own voice while it is simulated: logs and metrics that cost nothing. The story is told by the harness."""
+"""The worker's own voice while it is simulated: logs and metrics that cost nothing. The harness tells the story."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -10,8 +10,7 @@ from tests.simulation.sim_process import State
 from tests.simulation.sim_terms import COMMAND_TOPICS
 from tests.simulation.sim_world import World
 
-_PROVES_NOTHING_MORE: Final = 2  # complete scans without a refund: from then on a person must say
-_ASKED_OFTEN: Final = 5
+_ASKED_OFTEN: Final = 4  # from then on a person must say
 _UNDECIDED: Final = frozenset({PaymentState.REQUESTED, PaymentState.UNKNOWN})
 
 
@@ -46,8 +45,7 @@ def _is_asked_for_ever(row: OperationRow) -> bool:
         return payment is not None and payment.known.state not in _UNDECIDED
     if row.request.state is not RequestState.UNKNOWN:
         return True
-    is_refund = row.kind is Kind.REFUND
-    return is_refund and row.complete_scans >= _PROVES_NOTHING_MORE and row.asked >= _ASKED_OFTEN
+    return row.kind is Kind.REFUND and row.asked >= _ASKED_OFTEN
 
 
 def _waits_for_a_person(row: OperationRow) -> bool:
@@ -85,7 +83,7 @@ def _left_behind(world: World) -> str:
             continue
         if estate.unpublished(row.watermark):
             return f"{name} has not told everything"
-        if estate.unfinished and world.gone_at.get(name) is not None:
+        if estate.unfinished and name not in world.alarms:
             return f"{name} was not taken over"
     return ""
 

@@ -83,7 +83,7 @@ class Alarm:
         self._set_for = at_s
         self._timer = self._loop.call_at(at_s, self._ring, is_asked, context=self._context)
 
-    def _ring(self, is_asked: bool) -> None:  # noqa: FBT001 - a timer's argument
+    def _ring(self, is_asked: bool) -> None:
         self._set_for = None
         self._bell.ring()
         if is_asked:
@@ -112,18 +112,37 @@ class SimJanitor(Janitor):
         is_full = self._crew._work.queue or self._crew._questions.queue
         await self._bell.heard(_AGAIN_S if is_full else self._rounds.tick_s)
 
+    # Whatever would find nothing is left out, and costs no turn.
+
+    async def _go_on(self) -> None:
+        if self._reader.must_go_on():
+            await super()._go_on()
+
     async def _wake(self) -> None:
         looked_at = self._database.now()
-        await super()._wake()
+        if self._reader.due(most=1, held=self._crew.occupied()):
+            await super()._wake()
         if self.alarm is not None:
             self.alarm.looked(looked_at)
+
+    async def _sweep(self) -> None:
+        if self._reader.undated(most=1, held=self._crew.occupied()):
+            await super()._sweep()
+
+    async def _let_orphans_go(self) -> None:
+        if self._reader.orphans(most=1):
+            await super()._let_orphans_go()
+
+    async def _take_over(self) -> None:
+        if self._sessions.dead():
+            await super()._take_over()
 
     async def _measure(self) -> None:
         """So small a shop is never crowded, and nobody reads the gauges."""
 
     async def _watch_topics(self) -> None:
         """No topic is made anew here."""
-        await Bell().heard()
+        await Bell(self._loop).heard()
 
 
 class SimFinder(Finder):

@@ -13,7 +13,7 @@ from random import Random
 from typing import Final
 
 from tests.simulation.auditor import audit
-from tests.simulation.auditor_books import Violation
+from tests.simulation.auditor_books import Books, Violation
 from tests.simulation.sim_blows import Blows
 from tests.simulation.sim_books import books
 from tests.simulation.sim_faults import JournalDice, KafkaDice, Mix, mix
@@ -25,7 +25,7 @@ from tests.simulation.sim_ways import SOUND, Plan
 from tests.simulation.sim_worker import SimWorker
 from tests.simulation.sim_world import World
 
-PAYMENTS: Final = 9
+COMMANDS: Final = 20
 _CALM_S: Final = 2.0  # from the last command and the last blow until all heals
 _STEP_S: Final = 5.0
 _RESTS_WITHIN_S: Final = 600.0
@@ -51,7 +51,7 @@ class Run:
         self.seed = seed
         self.plan = plan
         self.mix: Mix = mix(random)
-        self.load: Load = load(random, payments=PAYMENTS)
+        self.load: Load = load(random, commands=COMMANDS)
         self.random = Random(random.getrandbits(64))
         self.world = World(
             Random(random.getrandbits(64)),
@@ -64,14 +64,16 @@ class Run:
         self.kafka_dice = KafkaDice(self.random, self.mix)
         self.world.kafka.faults = self.kafka_dice
         self.workers: list[SimWorker] = []
-        self.blows = Blows(self.world, self.workers, self._begin)
+        self.books: Books | None = None  # when it is over
+        self.blows = Blows(self.world, self.workers, begin=self._begin)
 
     def play(self) -> Outcome:
         """All of it."""
         world = self.world
         try:
             self._go_through()
-            found = [*self._crashes(), *audit(books(world))]
+            self.books = books(world)
+            found = [*self._crashes(), *audit(self.books)]
         except LivelockError as stuck:
             found = [Violation("P8", "", f"time stands still: {stuck}")]
         finally:

@@ -6,7 +6,7 @@ What `worker/parts.py` does with threads and connections is done here with tasks
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from db_client.journal import Journal
@@ -14,12 +14,11 @@ from db_client.moves import Mirror, Numbered
 from db_client.sessions import Started
 from handlers.domain.errors import SessionOver, Unavailable
 from handlers.passage import House
-from tests.simulation.memory_gateway import MemoryGateway
 from tests.simulation.memory_journal import MemoryCommits
 from tests.simulation.memory_journal_faults import Faults
 from tests.simulation.memory_journal_finders import MemoryObservations
 from tests.simulation.memory_journal_reading import MemoryReader
-from tests.simulation.memory_journal_sessions import MemoryLease, MemorySessions
+from tests.simulation.memory_journal_sessions import MemoryLease
 from tests.simulation.memory_kafka_consumer import MemoryConsumer
 from tests.simulation.memory_records import MemoryRecords
 from tests.simulation.sim_nap import Bell
@@ -28,6 +27,7 @@ from tests.simulation.sim_quiet import METRICS
 from tests.simulation.sim_rounds import Alarm, SimFinder, SimJanitor
 from tests.simulation.sim_terms import (
     ACCOUNT,
+    BEGIN,
     COMMAND_TOPICS,
     CURRENCY,
     DEAD_S,
@@ -88,8 +88,8 @@ class Session:
         self,
         world: World,
         process: Process,
-        ways: Ways,
         *,
+        ways: Ways,
         faults: Faults,
         started: Started,
         taken_at: float,
@@ -103,7 +103,7 @@ class Session:
         self.lease = lease = MemoryLease(
             world.database, started, taken_at, loop.time, wall, self.end
         )
-        self.commits = MemoryCommits(
+        self.commits = ways.commits(
             world.database,
             session_id=session_id,
             incarnation=started.incarnation,
@@ -116,9 +116,9 @@ class Session:
             apply=world.witnessed(),
         )
         self.reader = MemoryReader(world.database, session_id)
-        self.told = Bell()  # to the publisher, of rows
-        self.due = Bell()  # to the janitor
-        self.asked = Bell()  # to the finder
+        self.told = Bell(loop)  # to the publisher, of rows
+        self.due = Bell(loop)  # to the janitor
+        self.asked = Bell(loop)  # to the finder
         self._make_parts()
 
     def _make_parts(self) -> None:
@@ -139,7 +139,7 @@ class Session:
         )
         self.publisher.told = lambda mark: self.commits.post(Mirror(mark))
         self.publisher.ended = self.reader.ended
-        self.gateway = MemoryGateway(
+        self.gateway = ways.gateway(
             world.ledger,
             lease=lease,
             sleep=loop.sleep,
@@ -167,15 +167,16 @@ class Session:
 
     def _make_crew(self) -> None:
         journal: Any = self.commits
+        house = House(
+            gateway=self.gateway,
+            journal=Journal(journal, deadline_s=LONGEST_SEND_S),
+            records=self.records,
+            wire=self.world.said,
+            clock=self.lease,
+            rules=self.ways.rules,
+        )
         self.crew = self.ways.crew(
-            House(
-                gateway=self.gateway,
-                journal=Journal(journal, deadline_s=LONGEST_SEND_S),
-                records=self.records,
-                wire=self.world.said,
-                clock=self.lease,
-                rules=self.ways.rules,
-            ),
+            self.ways.house(house),
             in_flight=_IN_FLIGHT,
             most_waiting=_MOST_WAITING,
             healthy=self._is_healthy,
@@ -232,7 +233,7 @@ class Session:
             database=world.database,
             bell=self.due,
             reader=self.reader,
-            sessions=MemorySessions(world.database, self.session_id, GROUP, LEASE_S),
+            sessions=self.ways.sessions(world.database, self.session_id, GROUP, LEASE_S),
             commits=self.commits,
             crew=self.crew,
             fence=fenced,
@@ -271,6 +272,20 @@ class Session:
         self.lease.revoke()
         if not self.over.done():
             self.over.set_result(over)
+            if not self.hears_the_journal:
+                self.be_gone()
+
+    @property
+    def hears_the_journal(self) -> bool:
+        """Whether it can write down now what it hears, if only as evidence."""
+        return self.commits.available and self.world.database.reaches(self.session_id)
+
+    def be_gone(self) -> None:
+        """From now on it cannot write down any more what it hears."""
+        world = self.world
+        since_s = world.unheard_since.get(self.session_id, world.unheard_since.get(""))
+        at = world.now() if since_s is None else BEGIN + timedelta(seconds=since_s)
+        world.gone_at.setdefault(self.session_id, at.timestamp())
 
     def leave(self) -> None:
         """Nothing wakes it any more."""

@@ -18,7 +18,7 @@ BEGIN: Final = datetime(2026, 3, 1, 15, 50, tzinfo=UTC)
 GROUP: Final = "workers"
 ACCOUNT: Final = "main"
 CURRENCY: Final = "USD"
-PARTITIONS: Final = 3
+PARTITIONS: Final = 2
 LEASE_S: Final = 16.0
 DEADLINE_S: Final = 5.0
 MARGIN_S: Final = 1.0

@@ -13,7 +13,7 @@ from tests.simulation.memory_kafka_consumer import MemoryConsumer
 from tests.simulation.sim_nap import TURN, Bell, Nap
 from worker.intake import Intake
 from worker.publisher import Publisher
-from worker.turns import Pause
+from worker.turns import AT_ONCE, Pause
 
 Seconds = Callable[[], float]
 
@@ -22,7 +22,7 @@ async def rest(pause: Pause, *, least_s: float = 0.0) -> None:
     """What the turn asks for."""
     until = pause.until
     if until is not None and not until.done():
-        bell = Bell()
+        bell = Bell(asyncio.get_running_loop())
         until.add_done_callback(lambda _: bell.ring())
         await bell.heard(pause.seconds)
         return
@@ -47,7 +47,7 @@ async def keep_reading(
     made: Any = intake.connect(intake.properties)
     assert isinstance(made, MemoryConsumer)
     consumer: Any = made  # which it is not by its type: intake's parts name the library's class
-    bell = Bell()
+    bell = Bell(asyncio.get_running_loop())
     consumer.on_news = bell.ring
     intake.join(consumer)
     try:
@@ -55,8 +55,11 @@ async def keep_reading(
             has_waited = False
             for pause in intake.turn(consumer):
                 has_waited |= pause.until is not None and not pause.until.done()
-                took_s = 0.0 if step_s is None else step_s()
-                await rest(pause, least_s=max(took_s, consumer.owes_s))
+                if step_s is None and pause is AT_ONCE and not consumer.owes_s:
+                    await TURN
+                else:
+                    took_s = 0.0 if step_s is None else step_s()
+                    await rest(pause, least_s=max(took_s, consumer.owes_s))
             if consumer.is_drained and not has_waited:
                 await bell.heard(idle_s if _looks_around(intake, made) else None)
             else:
@@ -81,6 +84,9 @@ async def keep_publishing(
                 await bell.heard()
             await Nap(loop, loop.time() + gather_s)
             for pause in publisher.turn():
-                await rest(pause, least_s=0.0 if step_s is None else step_s())
+                if pause is AT_ONCE and step_s is None:
+                    await TURN
+                else:
+                    await rest(pause, least_s=0.0 if step_s is None else step_s())
     except SessionOver as over:
         publisher._on_over(over)

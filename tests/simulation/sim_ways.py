@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from db_client.moving import Limits
+from handlers.passage import House
 from handlers.ports import Rules
-from tests.simulation.memory_gateway import DoorSettings
-from tests.simulation.memory_journal import APPLY, Apply
+from tests.simulation.memory_gateway import DoorSettings, MemoryGateway
+from tests.simulation.memory_journal import MemoryCommits
+from tests.simulation.memory_journal_moving import APPLY, Apply
+from tests.simulation.memory_journal_sessions import MemorySessions
 from tests.simulation.sim_rounds import SimFinder, SimJanitor
 from tests.simulation.sim_terms import DOOR, LIMITS, RULES
 from worker.crew import Crew
@@ -16,9 +19,13 @@ from worker.intake import Intake
 from worker.publisher import Publisher
 
 
+def _as_it_is(house: House) -> House:
+    return house
+
+
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """The settings and the classes of a worker's parts."""
+    """The settings and the classes of a worker's parts; `house`: what becomes of the things the passage works with."""
 
     limits: Limits = LIMITS
     door: DoorSettings = DOOR
@@ -28,6 +35,10 @@ class Ways:
     finder: type[SimFinder] = SimFinder
     publisher: type[Publisher] = Publisher
     intake: type[Intake] = Intake
+    gateway: type[MemoryGateway] = MemoryGateway
+    commits: type[MemoryCommits] = MemoryCommits
+    sessions: type[MemorySessions] = MemorySessions
+    house: Callable[[House], House] = _as_it_is
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,8 +50,9 @@ class SimWorker:
         if self.session is not None:
             self.session.commits.die(lands=lands)
             self.session.leave()
-        if self.sessions:
-            self.world.gone_at[self.session_id] = self.world.now().timestamp()
+        now = self.world.now().timestamp()
+        for number in range(1, self.sessions + 1):
+            self.world.gone_at.setdefault(f"{self.process.name}.{number}", now)
 
     def _fell_silent(self) -> None:
         world = self.world
@@ -74,11 +75,10 @@ class SimWorker:
         name = f"{self.process.name}.{self.sessions + 1}"
         started = start_session(world.database, session_id=name, group=GROUP, lease_s=LEASE_S)
         self.sessions += 1
-        world.gone_at[name] = None
         self.session = session = Session(
             world,
             self.process,
-            self.ways,
+            ways=self.ways,
             faults=self.faults,
             started=started,
             taken_at=taken_at,
@@ -88,8 +88,9 @@ class SimWorker:
             await session.run()
         finally:
             self.session = None
+            if not session.hears_the_journal:
+                session.be_gone()
             session.close()
             with suppress(Unavailable):
                 end_session(world.database, session_id=name, why="ended by itself")
-            world.gone_at[name] = world.now().timestamp()
             world.stir(DEAD_S)

@@ -12,16 +12,26 @@ from random import Random
 from types import MappingProxyType
 from typing import Any, Final
 
-from db_client.moves import Admit, Gather, Rehome
+from db_client.moves import (
+    Admit,
+    Answer,
+    Gather,
+    Hold,
+    Mirror,
+    Open,
+    Outrun,
+    Rehome,
+    Walked,
+)
 from handlers.domain.commands import Command, RefundPayment
 from handlers.domain.intents import Intent
 from handlers.ports import Lost
 from tests.simulation.memory_gateway_faults import Dice, Odds
 from tests.simulation.memory_gateway_ledger import GatewayRules, Ledger
 from tests.simulation.memory_gateway_merchant import Merchant
-from tests.simulation.memory_journal import APPLY, Apply
 from tests.simulation.memory_journal_database import MemoryDatabase
 from tests.simulation.memory_journal_ground import MemoryGround
+from tests.simulation.memory_journal_moving import APPLY, Apply
 from tests.simulation.memory_kafka import MemoryKafka
 from tests.simulation.memory_kafka_broker import Identity
 from tests.simulation.memory_kafka_log import Txn, TxnState
@@ -32,7 +42,9 @@ from tests.simulation.sim_rounds import Alarm
 from tests.simulation.sim_terms import (
     BEGIN,
     COMMAND_TOPICS,
+    DEAD_S,
     EVENT_TOPICS,
+    LEASE_S,
     LETTERS,
     PARTITIONS,
     TOPICS,
@@ -81,11 +93,14 @@ class World:
     moves: list[Row] = field(default_factory=list)
     lost: list[tuple[int, int]] = field(default_factory=list)
     story: list[tuple[float, str]] = field(default_factory=list)
-    gone_at: dict[str, float | None] = field(default_factory=dict)
+    unheard_since: dict[str, float] = field(default_factory=dict)  # the journal, by session; "" all
+    gone_at: dict[str, float] = field(default_factory=dict)
     orders: dict[str, int] = field(default_factory=dict)
     alarms: dict[str, Alarm] = field(default_factory=dict)  # of each living session's janitor
     bells: dict[str, Bell] = field(default_factory=dict)  # of its finder
     faults_ended_at: float = 0.0
+    _at_s: float = 0.0
+    _now: datetime = BEGIN
     step: Callable[[], int] = field(init=False)
     said: Said = field(init=False)
     decoder: SimDecoder = field(init=False)
@@ -116,7 +131,10 @@ class World:
 
     def now(self) -> datetime:
         """The true time."""
-        return BEGIN + timedelta(seconds=self.loop.time())
+        seconds = self.loop.time()
+        if seconds != self._at_s:
+            self._at_s, self._now = seconds, BEGIN + timedelta(seconds=seconds)
+        return self._now
 
     def soon(self) -> datetime:
         """When everything will have arrived that is on its way now; a night's batch comes later."""
@@ -137,6 +155,24 @@ class World:
         for alarm in list(self.alarms.values()):
             alarm.soon()
         self.stray("")
+
+    def cut_off(self, session_id: str) -> None:
+        """This session does not reach the journal any more, until it is joined up; "" is all of them."""
+        self.unheard_since.setdefault(session_id, self.loop.time())
+        if session_id:
+            self.database.cut_off(session_id)
+        else:
+            self.database.go_away()
+
+    def join_up(self, session_id: str) -> None:
+        """It does again."""
+        if self.unheard_since.pop(session_id, None) is None:
+            return
+        if session_id:
+            self.database.join_up(session_id)
+        else:
+            self.database.come_back()
+            self.stir(LEASE_S + DEAD_S)
 
     def stray(self, of: str) -> None:
         """Something of this session's may be another one's to ask about: the other finders look."""
@@ -160,6 +196,7 @@ class World:
         command = self.said.commands.get(value)
         self.asked.append(
             {
+                "n": self.step(),
                 "topic": topic,
                 "partition": record.partition(),
                 "offset": record.offset(),
@@ -192,11 +229,12 @@ class World:
         def noted(ground: MemoryGround, move: Any) -> Any:
             kind = type(move)
             about = _ABOUT.get(kind)
-            told = None if about is None else about(self.database, ground, move)
+            told = None if about is None else about(ground, move)
             result = do(ground, move)
             operation = getattr(move, "operation", None)
             row: Row = {
                 "n": step(),
+                "at": self.now().timestamp(),
                 "what": kind.__name__.lower(),
                 "session": ground.me,
                 "applied": result is not None and not isinstance(result, Lost),
@@ -208,36 +246,40 @@ class World:
             if told is not None:
                 row |= told()
             moves.append(row)
-            for alarm in alarms.values():
-                alarm.heed()
-            if kind in _BRINGS and ground.me in alarms:
-                alarms[ground.me].soon()
+            if kind not in _NEVER_DUE:
+                for alarm in alarms.values():
+                    alarm.heed()
+                if kind in _BRINGS and ground.me in alarms:
+                    alarms[ground.me].soon()
             return result
 
         return noted
 
 
+_NEVER_DUE: Final = frozenset({Open, Answer, Outrun, Hold, Walked, Mirror})
 _BRINGS: Final = frozenset({Rehome, Gather})  # what comes in may be overdue already
 
 
-def _admitted(database: MemoryDatabase, ground: MemoryGround, move: Admit) -> Callable[[], Row]:
+def _admitted(ground: MemoryGround, move: Admit) -> Callable[[], Row]:
     names = [it.command.operation_id for it in move.admissions]
-    return lambda: {"operations": _owned(database, ground.me, names)}
+    return lambda: {"operations": _owned(ground, names)}
 
 
-def _rehomed(database: MemoryDatabase, ground: MemoryGround, move: Rehome) -> Callable[[], Row]:
+def _rehomed(ground: MemoryGround, move: Rehome) -> Callable[[], Row]:
+    database = ground.database
     dead = database.sessions.get(move.dead_session)
     alive = dead is not None and dead.alive_until is not None and dead.alive_until > ground.now
     names = list(database.estate(move.dead_session).unfinished)
     return lambda: {
-        "operations": _owned(database, ground.me, names),
+        "operations": _owned(ground, names),
         "dead": move.dead_session,
         "alive": alive,
     }
 
 
-def _gathered(database: MemoryDatabase, ground: MemoryGround, move: Gather) -> Callable[[], Row]:
+def _gathered(ground: MemoryGround, move: Gather) -> Callable[[], Row]:
     del move
+    database = ground.database
     mine = frozenset(database.estate(ground.me).unfinished)
     return lambda: {
         "operations": [it for it in database.estate(ground.me).unfinished if it not in mine]
@@ -245,15 +287,17 @@ def _gathered(database: MemoryDatabase, ground: MemoryGround, move: Gather) -> C
 
 
 # What is noted of a move that makes operations a session's own: asked before, told after.
-_ABOUT: Final[Mapping[type[Any], Callable[[MemoryDatabase, MemoryGround, Any], Callable[[], Row]]]]
-_ABOUT = MappingProxyType({Admit: _admitted, Rehome: _rehomed, Gather: _gathered})
+_Noting = Callable[[MemoryGround, Any], Callable[[], Row]]
+_ABOUT: Final[Mapping[type[Any], _Noting]] = MappingProxyType(
+    {Admit: _admitted, Rehome: _rehomed, Gather: _gathered}
+)
 
 
-def _owned(database: MemoryDatabase, me: str, names: list[str]) -> list[str]:
+def _owned(ground: MemoryGround, names: list[str]) -> list[str]:
     return [
         name
         for name in names
-        if (row := database.operations.get(name)) is not None and row.session_id == me
+        if (row := ground.database.operations.get(name)) is not None and row.session_id == ground.me
     ]
 
 

@@ -240,7 +240,7 @@ def telling(loop: SimLoop, kafka: MemoryKafka, *, session: str) -> Telling:
         kafka=kafka.door(),
         monotonic=loop.time,
     )
-    made = Telling(process, publisher, Bell(), over)
+    made = Telling(process, publisher, Bell(loop), over)
     publisher.ended = lambda: made.is_ended
     publisher.claim()
     loop.spawn(process, keep_publishing(publisher, made.bell))

@@ -46,6 +46,10 @@ DOORS: Final = {
         "a thread's door: a crash becomes a message to the process that stops it",
     ),
     "worker/publisher.py": (1, "a thread's door"),
+    "tests/simulation/sim_nap.py": (
+        1,
+        "a thread's door: what its function raises, its caller hears",
+    ),
     "worker/session.py": (1, "the door of the session's own rounds: the janitor, the state file"),
     "db_client/group_commit.py": (
         1,

@@ -105,6 +105,24 @@ async def test_a_person_ends_a_refund_that_is_under_suspicion() -> None:
     assert Stage.CONCLUDED is stage.at(operation_id).stage
 
 
+async def test_a_refund_that_waited_when_time_was_lost_goes_on() -> None:
+    """It was told to wait for the settlement, no list shows it: that is no end, so it is refunded by itself, once.
+
+    Regression: PostgreSQL was away for longer than every lease. All refunds that waited for the night became suspects,
+    the db-service knew of their waiting, and so each of them was left to a person.
+    """
+    stage = settled()
+    at_rules(stage.world, absence_after_s=0.0)
+    operation_id = stage.take(refund(200), suspect=True, inquiry=LATE)
+    waiting = replace(stage.request(operation_id), state=R.DEFERRED)
+    row = stage.world.row(operation_id)
+    row.operation = replace(row.operation, request=waiting)
+    stage.world.records.past[stage.payment.payment_id] = [waiting]
+    await stage.done(operation_id)
+    assert R.PROCESSED is stage.request(operation_id).state
+    assert (200, 1) == (stage.refunded_minor(), len(stage.world.gateway.sent))
+
+
 async def test_a_void_that_is_never_possible_is_no_loop() -> None:
     """The charge is unsettled and of a kind that has no void: the refund waits for the settlement."""
     stage = unsettled()

@@ -48,6 +48,7 @@ def journal(settings: Settings) -> Iterator[Finding]:
         yield ok("journal schema", f"revision {needed}")
         yield _ours(settings)
         yield from _sealed(settings)
+        yield from _rebuild(settings)
     else:
         yield failed(
             "journal schema",

@@ -88,8 +88,8 @@ def rebuild(
         try:
             of = _begun(settings, engine, at=at, by=name, tell=tell)
             stands = _waited(engine, of, seconds=wait, tell=tell)
-            tally = _recorded(settings, engine, of, tell=tell)
-            seen, standing = _compared(settings, engine, of, tell=tell)
+            tally = _recorded(settings, engine, of=of, tell=tell)
+            seen, standing = _compared(settings, engine, of=of, tell=tell)
             finished_at = _finished(engine, of, stands=stands, tell=tell)
         except KeyboardInterrupt:
             say(f"Broken off, and nothing is lost: `{showing.again(at)}` goes on.", error=True)
@@ -146,19 +146,19 @@ def _waited(engine: "Engine", of: "Rebuild", *, seconds: float | None, tell: _Te
     return stands
 
 
-def _recorded(settings: "Settings", engine: "Engine", of: "Rebuild", *, tell: _Tell) -> "Tally":
+def _recorded(settings: "Settings", engine: "Engine", *, of: "Rebuild", tell: _Tell) -> "Tally":
     import asyncio
 
     from worker.commands import rebuild_showing as showing
     from worker.rebuilding import record_again
 
     return asyncio.run(
-        record_again(settings, engine, of, tell=lambda it: tell(showing.tallied(it)))
+        record_again(settings, engine, of=of, tell=lambda it: tell(showing.tallied(it)))
     )
 
 
 def _compared(
-    settings: "Settings", engine: "Engine", of: "Rebuild", *, tell: _Tell
+    settings: "Settings", engine: "Engine", *, of: "Rebuild", tell: _Tell
 ) -> "tuple[Scan, list[Standing]]":
     """What was answered just now had no time to be told everywhere: that is no break yet."""
     from db_client import breaks

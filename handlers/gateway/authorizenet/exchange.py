@@ -54,7 +54,7 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class NotSent:
-    """The gate was not passed: not one byte left."""
+    """The gate was not passed, or closed again before the first byte: not one byte left."""
 
     why: str
     by_lease: bool
@@ -145,6 +145,9 @@ class Exchange:
                 took_s = time.perf_counter() - began_s
                 if call.sent:
                     return _silence(error, took_s)
+                kept_back = call.kept_back  # aiohttp tells it as a broken connection
+                if kept_back is not None:
+                    return NotSent(str(kept_back), by_lease=kept_back.by_lease, latency_s=took_s)
                 return NotSent(_why(error), by_lease=False, latency_s=took_s)
             return Heard(answer, time.perf_counter() - began_s)
 

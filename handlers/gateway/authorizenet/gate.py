@@ -11,8 +11,13 @@ so `tests/contract/test_gate_unsent.py` holds it.
   none), redirects are off and no proxy is used; should that change, the second pass is refused here.
 - A guarded call (one that moves money) passes only while the session surely outlives it: the lease must exceed what is
   left of the call's total deadline, plus a margin, on a clock that runs through suspend.
+- Where there is no eager task (Python 3.11) a turn of the event loop lies between that hook and the body's task, and a
+  busy loop does much in a turn. A worker frozen in it would send on waking, however long its lease was over. So there
+  is a second look in the hook `on_request_chunk_sent`, which `StreamWriter.write` awaits right before it hands headers
+  and body to the transport at once: what is kept back here was not sent either.
 
-A worker frozen between this hook and the socket's write is the residual risk; the gateway's duplicate window covers it.
+A worker frozen between the second look and the end of that turn, when uvloop writes to the socket, is the residual
+risk; the gateway's duplicate window covers it.
 """
 
 import time
@@ -36,11 +41,16 @@ def steady_s() -> float:
 
 @dataclass(slots=True)
 class Call:
-    """One request on its way: must it be covered by the lease, when it ends at the latest, has it passed the gate."""
+    """One request on its way: must it be covered by the lease, when it ends at the latest, has it passed the gate.
+
+    `written`: its first bytes were handed on. `kept_back`: why the second look did not allow that.
+    """
 
     guarded: bool
     deadline_at_s: float
     sent: bool = False
+    written: bool = False
+    kept_back: "GateClosedError | None" = None
 
 
 class GateClosedError(Exception):
@@ -68,6 +78,7 @@ class Gate:
         """What the aiohttp session must be made with."""
         config = aiohttp.TraceConfig()
         config.on_request_headers_sent.append(self._on_request_headers_sent)
+        config.on_request_chunk_sent.append(self._on_request_chunk_sent)
         return config
 
     @contextmanager
@@ -85,12 +96,30 @@ class Gate:
     ) -> None:
         self.let_pass(_CALL.get())
 
+    async def _on_request_chunk_sent(self, *_told: object) -> None:
+        self.look_again(_CALL.get())
+
     def let_pass(self, call: Call | None) -> None:
         """Mark `call` as sent, or raise GateClosedError."""
         if call is None:
             raise GateClosedError("a request that no call stands for", by_lease=False)
-        if call.sent:
+        if call.sent or call.kept_back is not None:
             raise GateClosedError("the call has passed the gate before", by_lease=False)
+        self._insist_covered(call)
+        call.sent = True
+
+    def look_again(self, call: Call | None) -> None:
+        """Right before the first bytes: raise GateClosedError where the session may not outlive the call any more."""
+        if call is None or call.written:
+            return  # let_pass has refused the one; of the other something has left
+        try:
+            self._insist_covered(call)
+        except GateClosedError as closed:
+            call.sent, call.kept_back = False, closed
+            raise
+        call.written = True
+
+    def _insist_covered(self, call: Call) -> None:
         left_s = call.deadline_at_s - self._clock_s()
         if left_s <= 0:
             raise GateClosedError("the call's deadline passed before it was sent", by_lease=False)
@@ -101,4 +130,3 @@ class Gate:
                 f" ({left_s:.1f} s and {self._margin_s:.1f} s margin)",
                 by_lease=True,
             )
-        call.sent = True

@@ -24,6 +24,7 @@ from handlers.gateway.authorizenet.replies import Reply, Scrubber, real_id, rows
 from handlers.gateway.authorizenet.settings import Account
 
 _MAX_BATCH_ROWS: Final = MAX_PAGES * PAGE_ROWS  # of all batches of a scan
+_MAX_BATCHES: Final = 5_000  # each is a question of its own; an account settles one a day, or a few
 _LONGEST_SPAN: Final = timedelta(days=31)  # of one question for batches
 _MAX_SPANS: Final = 8  # further back than the gateway refunds
 _Span = tuple[datetime, datetime]
@@ -184,7 +185,7 @@ async def batches_between(
     first_of_all: datetime, last_of_all: datetime, *, desk: Desk
 ) -> list[str] | Trouble:
     """The batches that were settled then, newest first, at most as far back as the gateway refunds."""
-    found: list[str] = []
+    found: dict[str, None] = {}
     for first, last in list(_spans(first_of_all, last_of_all))[-_MAX_SPANS:]:
         reply = await desk.asked(batches_request(first, last, account=desk.account))
         if isinstance(reply, Trouble):
@@ -193,9 +194,10 @@ async def batches_between(
             batch_id = real_id(row.get("batchId"))
             if not batch_id:
                 return Trouble("a settled batch carries no number")
-            if batch_id not in found:
-                found.append(batch_id)
-    return found[::-1]
+            found[batch_id] = None
+        if len(found) > _MAX_BATCHES:
+            return Trouble("there are more settled batches than are read")
+    return list(reversed(found))
 
 
 def _spans(since: datetime, now: datetime) -> Iterator[_Span]:

@@ -4,6 +4,7 @@ Nobody asks for anything here; what the rows mean for our payments is judged els
 everything ends with Unavailable, so that whoever remembers how far it came walks there again.
 """
 
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -18,6 +19,7 @@ from handlers.gateway.authorizenet.replies import Json, amount, real_id, text
 from handlers.gateway.authorizenet.scanning import Desk, Trouble, batches_between, pages_of
 from handlers.gateway.authorizenet.standings import CHARGES, OF_REFUNDS, REFUNDS
 
+_NUMBER: Final = re.compile(r"[ -~]{1,20}")  # anybody's, but such as the journal can be asked for
 _NOTHING_WANTED: Final = frozenset[str]()
 _LISTED_LATE: Final = timedelta(hours=12)  # a batch may show up that long after it was settled
 _BEFORE_ALL: Final = datetime(1970, 1, 1, tzinfo=UTC)  # a batch is read to its end
@@ -64,9 +66,10 @@ async def _pages(
 def _entry(row: Json, *, currency: str) -> Entry:
     status = text(row.get("transactionStatus"))
     refunds = status in OF_REFUNDS
+    number = text(row.get("invoiceNumber"))
     return Entry(
         transaction_id=real_id(row.get("transId")),
-        invoice_number=text(row.get("invoiceNumber")),
+        invoice_number=number if _NUMBER.fullmatch(number) else "",
         standing=(REFUNDS if refunds else CHARGES).get(status, Standing.UNCLEAR),
         refunds=refunds,
         money=_money(row, currency=currency),

@@ -123,6 +123,11 @@ class Books:
         return grouped(self.operations, "payment_id")
 
     @cached_property
+    def recorded_of(self) -> dict[str, list[Row]]:
+        """By payment."""
+        return grouped(self.recorded, "payment_id")
+
+    @cached_property
     def sends_of(self) -> dict[str, list[Row]]:
         """By operation."""
         return grouped(self.sends, "operation_id")

@@ -186,27 +186,24 @@ def _others(books: Books) -> Found:
                 continue  # what a version brought that was never told, its successors do not say
             wanted = [(version, said[name]) for version, said in _sayings(told) if said[name]]
             found = [(row["version"], row[name]) for row in heard.get(payment_id, ())]
-            if _was_forgotten(books, told):
-                found = _without_echoes(found, wanted)
-            if found != wanted:
+            forgot = _was_forgotten(books, told)
+            if _said_once(found) != _said_once(wanted) if forgot else found != wanted:
                 facts = {"topic": topic, "heard": found, "wanted": wanted}
                 yield Violation("P5", payment_id, "another topic tells another story", facts)
 
 
 def _was_forgotten(books: Books, told: Sequence[Row]) -> bool:
-    """Whether the journal forgot that some of this was told: then it is told again, under a new version."""
-    return any(books.terms.forgot(row["n"]) for row in told)
+    """Whether the journal forgot some of this: then it is told again, under a new version."""
+    terms = books.terms
+    if not terms.lost or not told:
+        return False
+    recorded = books.recorded_of.get(told[0]["payment_id"], ())
+    return any(terms.forgot(row["n"]) for row in (*told, *recorded))
 
 
-def _without_echoes(
-    found: Sequence[tuple[int, str]], wanted: Sequence[tuple[int, str]]
-) -> list[tuple[int, str]]:
-    """What was heard, without what only says again what was said last."""
-    return [
-        it
-        for place, it in enumerate(found)
-        if it in wanted or place == 0 or it[1] not in {said for _, said in found[:place]}
-    ]
+def _said_once(sayings: Sequence[tuple[int, str]]) -> list[str]:
+    """What is said, without what only says again what was said before."""
+    return list(dict.fromkeys(said for _, said in sayings))
 
 
 def _firsts(books: Books, topic: str) -> Iterator[Row]:

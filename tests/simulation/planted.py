@@ -32,7 +32,6 @@ from tests.simulation import (
 from tests.simulation.memory_gateway import MemoryGateway
 from tests.simulation.memory_gateway_ledger import Ledger, Row
 from tests.simulation.memory_gateway_rules import Reply, reason
-from tests.simulation.memory_journal import MemoryCommits
 from tests.simulation.memory_journal_ground import MemoryGround, RefusedError
 from tests.simulation.memory_journal_moving import APPLY, Apply
 from tests.simulation.memory_journal_opening import Wish
@@ -40,6 +39,7 @@ from tests.simulation.memory_journal_rows import OperationRow
 from tests.simulation.memory_journal_sessions import MemorySessions
 from tests.simulation.memory_kafka import MemoryKafka
 from tests.simulation.memory_records import MemoryRecords
+from tests.simulation.sim_commits import SimCommits
 from tests.simulation.sim_terms import DOOR
 from tests.simulation.sim_ways import Plan, Ways
 from worker.intake import Intake
@@ -245,7 +245,7 @@ def _absent_at_once(inquiry: Inquiry, *, complete: bool, absence_after_s: float)
 # 14: who may move nothing any more keeps nothing
 
 
-class _Careless(MemoryCommits):
+class _Careless(SimCommits):
     def _keep_evidence(self, move: Any) -> None:
         """Thrown away."""
 

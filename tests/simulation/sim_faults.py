@@ -121,7 +121,7 @@ def mix(random: Random) -> Mix:
         ),
         loss=some(0.05),
         kafka=some(0.03),
-        commit_s=random.choice((0.0, 0.002, 0.05)),
+        commit_s=random.choice((0.0, 0.0, 0.002, 0.05)),
         skew_s=random.choice((0.0, 0.0, 3.0, -3.0)),
         workers=random.choice((1, 2, 2, 3)),
         blows=tuple(blows),
@@ -141,12 +141,15 @@ class JournalDice:
         del session_id, move
         if self.over or not self.mix.is_rough:
             return SMOOTH
-        before_s = self.mix.commit_s * self.random.random()
         drawn = self.random.random()
+        loss = None
         if drawn < self.mix.loss:
             loss = Loss.BEFORE if self.random.random() < _HALF else Loss.AFTER
-            return Course(before_s, before_s, loss)
-        return Course(before_s, before_s) if before_s else SMOOTH
+        elif not self.mix.commit_s:
+            return SMOOTH
+        took_s = self.mix.commit_s * self.random.random()
+        before_s = took_s if self.random.random() < _HALF else 0.0
+        return Course(before_s, took_s - before_s, loss)
 
 
 @dataclass(slots=True)

@@ -31,6 +31,9 @@ _DESCRIPTOR: Final = "COMMON.ACCEPT.INAPP.PAYMENT"
 _LONGEST_S: Final = 26.0
 # Shares: of payments for an order that another one pays, of orders that the shop knows, of runs with a bad record; of
 # requests and payments that are asked for twice, and of those that are asked for again with other content.
+_RUSHES: Final = 10  # moments at which payments begin
+_LATER_S: Final = (0.0, 0.0, 2.6, 2.6, 5.2, 10.4, 15.6)  # after that something is asked about them
+_ALONE: Final = 0.3  # share of what is asked at a moment of its own, perhaps before its payment
 _PAID_TWICE: Final = 0.08
 _KNOWN: Final = 0.97
 _POISONED: Final = 0.2
@@ -61,7 +64,7 @@ def load(random: Random, *, commands: int) -> Load:
     orders: list[Order] = []
     number = 0
     while len(cues) < commands:
-        begins_s = random.uniform(0.0, _LONGEST_S)
+        begins_s = _moment(random)
         first = _initiation(random, number, at_s=begins_s)
         paid_twice = (
             bool(orders) and first.mode is not Mode.VERIFY and random.random() < _PAID_TWICE
@@ -80,6 +83,11 @@ def load(random: Random, *, commands: int) -> Load:
         cues.append(Cue(random.uniform(0, _LONGEST_S), None, key=b"poison"))
     cues.sort(key=lambda it: it.at_s)
     return Load(tuple(cues), tuple(orders))
+
+
+def _moment(random: Random) -> float:
+    """Much is asked for at the same time as something else."""
+    return random.randrange(1, _RUSHES) * _LONGEST_S / _RUSHES
 
 
 def _initiation(random: Random, number: int, *, at_s: float) -> InitiatePayment:
@@ -104,19 +112,21 @@ def _about(random: Random, of: InitiatePayment, *, begins_s: float) -> Iterator[
     """What is asked about a payment, some of it twice, some of it before."""
     asked = random.choice((0, 0, 1, 1, 2, 3, 3))
     for place in range(asked):
-        at_s = max(0.0, begins_s + random.choice((-1.0, 0.0, 1.0, 6.0, 16.0)) * random.random())
+        at_s = begins_s + random.choice(_LATER_S)
+        if random.random() < _ALONE:
+            at_s = max(0.0, at_s + random.uniform(-1.0, 1.0))
         request = _request(random, of, place=place, at_s=at_s)
         yield Cue(at_s, request)
         if random.random() < _TWICE:
-            yield Cue(at_s + random.random(), request)
+            yield Cue(at_s + random.choice(_LATER_S), request)
         if isinstance(request, RefundPayment) and random.random() < _OTHERWISE:
             other = Money(request.money.amount_minor + 1, CURRENCY)
-            yield Cue(at_s + random.random(), replace(request, money=other))
+            yield Cue(at_s + random.choice(_LATER_S), replace(request, money=other))
     if random.random() < _TWICE:
-        yield Cue(begins_s + 10 * random.random(), of)
+        yield Cue(begins_s + random.choice(_LATER_S), of)
     if of.mode is not Mode.VERIFY and random.random() < _OTHERWISE:
         other = Money(of.money.amount_minor + 1, CURRENCY)
-        yield Cue(begins_s + 10 * random.random(), replace(of, money=other))
+        yield Cue(begins_s + random.choice(_LATER_S), replace(of, money=other))
 
 
 def _request(random: Random, of: InitiatePayment, *, place: int, at_s: float) -> Command:

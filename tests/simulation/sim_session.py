@@ -14,13 +14,13 @@ from db_client.moves import Mirror, Numbered
 from db_client.sessions import Started
 from handlers.domain.errors import SessionOver, Unavailable
 from handlers.passage import House
-from tests.simulation.memory_journal import MemoryCommits
 from tests.simulation.memory_journal_faults import Faults
 from tests.simulation.memory_journal_finders import MemoryObservations
 from tests.simulation.memory_journal_reading import MemoryReader
 from tests.simulation.memory_journal_sessions import MemoryLease
 from tests.simulation.memory_kafka_consumer import MemoryConsumer
 from tests.simulation.memory_records import MemoryRecords
+from tests.simulation.sim_commits import SimCommits
 from tests.simulation.sim_nap import Bell
 from tests.simulation.sim_process import Process
 from tests.simulation.sim_quiet import METRICS
@@ -65,7 +65,7 @@ class Door:
     """The journal as intake sees it."""
 
     reader: MemoryReader
-    commits: MemoryCommits
+    commits: SimCommits
     world: World
 
     def positions(self, topic_id: str) -> Any:

@@ -62,30 +62,40 @@ def _lines(run: Run, outcome: Outcome, *, bug: str) -> Iterator[str]:
 
 def _of_payment(books: Books, payment_id: str) -> Iterator[str]:
     """In the order in which it happened; then how it stands."""
-    happened: list[tuple[int, str]] = []
+    happened = [
+        *_asked_and_sent(books, payment_id),
+        *_told(books, payment_id),
+        *_moved(books, payment_id),
+    ]
+    yield from (f"{n:5d}  {what}" for n, what in sorted(happened))
+    yield from _standing(books, payment_id)
+
+
+def _asked_and_sent(books: Books, payment_id: str) -> Iterator[tuple[int, str]]:
     for row in books.asked:
         if row["payment_id"] == payment_id:
-            happened.append((row["n"], f"asked {row['operation_id']} {row['content']}"))
+            yield row["n"], f"asked {row['operation_id']} {row['content']}"
     for row in books.sends:
         if books.payment_of.get(row["operation_id"]) == payment_id:
-            happened.append((row["n"], f"{_at(row['at'])} sent {_some(row, _SENT)}"))
-    for row in books.recorded:
-        if row["payment_id"] == payment_id:
-            state = f"version {row['version']} {row['state']}"
-            happened.append((row["n"], f"{_at(row['at'])} recorded {state}"))
+            yield row["n"], f"{_at(row['at'])} sent {_some(row, _SENT)}"
+
+
+def _told(books: Books, payment_id: str) -> Iterator[tuple[int, str]]:
+    for row in books.recorded_of.get(payment_id, ()):
+        yield row["n"], f"{_at(row['at'])} recorded version {row['version']} {row['state']}"
     for row in books.events:
         if row["payment_id"] == payment_id:
-            what = f"told {row['topic']} version {row['version']} {_some(row, _TOLD)}"
-            happened.append((row["n"], what))
+            yield row["n"], f"told {row['topic']} version {row['version']} {_some(row, _TOLD)}"
+
+
+def _moved(books: Books, payment_id: str) -> Iterator[tuple[int, str]]:
     for row in books.moves:
         names = (row["operation_id"], *row["operations"])
         if any(books.payment_of.get(it) == payment_id for it in names):
             done = "" if row["applied"] else ", in vain"
             of = f" of {row['dead']}" if row["dead"] else ""
             what = f"{row['what']}{of} {row['operation_id']} by {row['session']}{done}"
-            happened.append((row["n"], f"{_at(row['at'])} {what}"))
-    yield from (f"{n:5d}  {what}" for n, what in sorted(happened))
-    yield from _standing(books, payment_id)
+            yield row["n"], f"{_at(row['at'])} {what}"
 
 
 def _standing(books: Books, payment_id: str) -> Iterator[str]:

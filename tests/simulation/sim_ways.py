@@ -9,9 +9,9 @@ from db_client.moving import Limits
 from handlers.passage import House
 from handlers.ports import Rules
 from tests.simulation.memory_gateway import DoorSettings, MemoryGateway
-from tests.simulation.memory_journal import MemoryCommits
 from tests.simulation.memory_journal_moving import APPLY, Apply
 from tests.simulation.memory_journal_sessions import MemorySessions
+from tests.simulation.sim_commits import SimCommits
 from tests.simulation.sim_rounds import SimFinder, SimJanitor
 from tests.simulation.sim_terms import DOOR, LIMITS, RULES
 from worker.crew import Crew
@@ -36,7 +36,7 @@ class Ways:
     publisher: type[Publisher] = Publisher
     intake: type[Intake] = Intake
     gateway: type[MemoryGateway] = MemoryGateway
-    commits: type[MemoryCommits] = MemoryCommits
+    commits: type[SimCommits] = SimCommits
     sessions: type[MemorySessions] = MemorySessions
     house: Callable[[House], House] = _as_it_is
 

@@ -8,7 +8,10 @@ VENV ?= .venv
 PYTHON ?=
 UV ?= uv
 ARGS ?=
+
+# Of the simulation: how many runs, from which seed on.
 SEEDS ?= 20000
+FROM ?= 0
 
 # Of a campaign: what is drawn, how much, how long.
 SEED ?= 7
@@ -22,16 +25,16 @@ FITS = import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2]
 LOCKING = --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench campaign crash simulate containers lock clean venv
+.PHONY: help demo test lint bench simulate campaign crash containers lock clean venv
 
 help:
 	@echo 'make demo    start broker, database, gateway simulator and workers; play a small shop; compare the books'
 	@echo 'make test    lint, then all tests on the same real parts'
 	@echo 'make lint    ruff, mypy, import-linter'
 	@echo 'make bench   measure throughput and latency on this machine'
+	@echo 'make simulate  the worker on a simulated clock with every fault by seed; SEEDS=20000 FROM=0'
 	@echo 'make campaign  load and faults for half an hour, the books compared; SEED=7 PAYMENTS=10000 MINUTES=30'
 	@echo 'make crash   SIGKILL with every verb at every station, seven minutes; prints the table'
-	@echo 'make simulate  the worker on a simulated clock with every fault by seed; SEEDS=20000'
 	@echo 'make containers  build the images, run docker-compose.yml and one test module on a Docker engine'
 	@echo 'make lock    resolve the dependencies of pyproject.toml anew (needs uv; ARGS=--upgrade for newer ones)'
 	@echo 'make clean   remove scratch and caches; the environment and downloads stay'
@@ -53,6 +56,9 @@ lint: venv
 bench: venv
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
+simulate: venv
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --from $(FROM) $(ARGS)
+
 campaign: venv
 	$(BIN)/python -m tests.campaign --seed $(SEED) --payments $(PAYMENTS) --minutes $(MINUTES) $(ARGS)
 
@@ -61,9 +67,6 @@ crash: venv
 
 containers: venv
 	$(BIN)/python -m tests.containers $(ARGS)
-
-simulate: venv
-	$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
 
 lock:
 	$(UV) pip compile pyproject.toml $(LOCKING) $(ARGS) -o requirements.lock

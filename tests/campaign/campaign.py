@@ -63,15 +63,22 @@ class _Course:
                 future.result()
         return [name for name, future in self.threads.items() if not future.done()]
 
-    def watch_over_workers(self) -> None:
-        """Whoever ended by itself is noted and started again, as a supervisor does it."""
-        for name, worker in self.ground.workers.items():
+    def watch_over_all(self) -> None:
+        """A worker that ended by itself is noted and started again, as a supervisor does it.
+
+        Raises StageError where a server did: then no claim can be made.
+        """
+        for name, server in self.ground.servers.items():
             hand = self.ground.hands[name]
-            if hand.acquire(blocking=False):
-                try:
-                    self._revive(name, worker)
-                finally:
-                    hand.release()
+            if not hand.acquire(blocking=False):
+                continue
+            try:
+                if name in self.ground.workers:
+                    self._revive(name, self.ground.workers[name])
+                else:
+                    server.insist_alive()
+            finally:
+                hand.release()
 
     def _revive(self, name: str, worker: KeptProcess) -> None:
         if not worker.alive:
@@ -110,7 +117,7 @@ def _load(
             now = time.monotonic()
             if now > course.opened + bound_s:
                 raise TroubleError(f"after {bound_s:.0f} s still at work: {', '.join(names)}")
-            course.watch_over_workers()
+            course.watch_over_all()
             if now >= said + _SAYS_EVERY_S:
                 said = now
                 say(_progress(course, len(day.cues), now_s=now - course.opened))

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import Final, Protocol
@@ -103,7 +103,7 @@ class Ground:
     workers: Mapping[str, KeptProcess]
     servers: Mapping[str, Server]
     gateway: Bridge
-    hands: Mapping[str, Lock] = field(default_factory=lambda: {name: Lock() for name in WORKERS})
+    hands: Mapping[str, Lock]
 
     @property
     def stage(self) -> Stage:
@@ -173,7 +173,8 @@ def grounded(base: Stage, terms: Terms) -> Iterator[Ground]:
             DB_SERVICE: records,
             **workers,
         }
-        ground = Ground(installation, terms, workers, servers, gateway)
+        hands = {name: Lock() for name in servers}
+        ground = Ground(installation, terms, workers, servers, gateway, hands)
         installation.stage.gateway("PUT", "/settings", body={"list_lag_s": terms.lag_s})
         try:
             yield ground

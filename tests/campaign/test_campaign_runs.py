@@ -19,15 +19,15 @@ from worker.demo.stage import open_stage
 TERMS = terms_of(seed=7, payments=150, minutes=0.2, faults=9)
 _K = FaultKind
 FAULTS = (
-    Fault(0.5, _K.POSTGRES_KILLED, "postgres", 0.0),
-    Fault(2.5, _K.WORKER_FROZEN, "w2", 1.2 * TERMS.lease_s),
-    Fault(3.0, _K.DB_SERVICE_KILLED, "db-service", 0.5),
-    Fault(4.0, _K.WORKER_KILLED, "w1", 0.5),
-    Fault(5.0, _K.BROKER_KILLED, "broker", 0.0),
-    Fault(7.0, _K.GATEWAY_FAILS, "gateway", 1.0),
-    Fault(8.5, _K.BATCH_SETTLES, "the night", 0.0),
-    Fault(9.0, _K.GATEWAY_SILENT, "gateway", 1.0),
-    Fault(10.0, _K.WORKER_LEAVES, "w3", 0.5),
+    Fault(1.0, _K.WORKER_KILLED, "w1", 0.5),
+    Fault(1.5, _K.WORKER_FROZEN, "w2", 1.2 * TERMS.lease_s),
+    Fault(2.0, _K.GATEWAY_FAILS, "gateway", 1.0),
+    Fault(3.5, _K.BATCH_SETTLES, "the night", 0.0),
+    Fault(4.0, _K.GATEWAY_SILENT, "gateway", 1.0),
+    Fault(5.0, _K.DB_SERVICE_KILLED, "db-service", 0.5),
+    Fault(6.0, _K.BROKER_KILLED, "broker", 0.0),
+    Fault(7.0, _K.POSTGRES_KILLED, "postgres", 0.0),
+    Fault(9.0, _K.WORKER_LEAVES, "w3", 0.5),
 )
 
 
@@ -55,7 +55,7 @@ def test_a_slice_ends_with_equal_books(campaign: Slice) -> None:
     assert dict.fromkeys(map(str, Breach), 0) == report.breaches()
     assert {it.kind.value: 1 for it in FAULTS} == dict(report.faults)
     assert report.take_overs > 0
-    assert 0 < report.unknowns.told == report.unknowns.decided
+    assert report.unknowns.told == report.unknowns.decided
     assert TERMS.payments <= report.states.total() + len(campaign.played.day.nobodies)
     assert "The books are equal." in report.lines()
 

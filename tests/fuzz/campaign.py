@@ -16,6 +16,7 @@ from tests.fuzz.oracle import Finding, Oracle
 
 ROUND: Final = 5_000
 _KEPT: Final = 400  # inputs worth changing, in one round
+_LARGEST_KEPT: Final = 65_536  # bytes; what grows from a large one is larger still
 
 
 @dataclass(slots=True)
@@ -72,7 +73,8 @@ class Campaign:
             if judged.seen is None:
                 continue
             tally.outcomes[judged.seen.name] += 1
-            if judged.is_new or judged.seen.shape not in shapes:
+            is_news = judged.is_new or judged.seen.shape not in shapes
+            if is_news and size(case) <= _LARGEST_KEPT:
                 shapes.add(judged.seen.shape)
                 _keep(corpus, case, rng=rng)
         self.tally.lasted_s += time.perf_counter() - began_s

@@ -1,5 +1,6 @@
 """P1, P3, P8 and the rule of sessions: what became of the work. See `auditor_books.py` for what is read."""
 
+from dataclasses import dataclass, field
 from typing import Final
 
 from tests.simulation.auditor_books import Books, Found, Row, Violation
@@ -97,17 +98,32 @@ def p8_a_bad_day_is_bounded(books: Books) -> Found:
 
 
 def sessions_late_work_changes_nothing(books: Books) -> Found:
-    """A session that ended, or whose work another one has, moves nothing and sends nothing any more."""
-    owner: dict[str, str] = {}
-    over: dict[str, int] = {}
+    """A session that ended, or whose work another one has, moves nothing and sends nothing any more.
+
+    Who has what by a move that the journal forgot, has it only until then.
+    """
+    passing = lasting = _Owners()
     for row in books.moves:
         if not row["applied"]:
             continue
-        yield from _by_whom(books, row, owner=owner, over=over)
+        is_forgotten = books.terms.forgot(row["n"])
+        if not is_forgotten:
+            passing = lasting
+        elif passing is lasting:
+            passing = _Owners(dict(lasting.of), dict(lasting.over))
+        yield from _by_whom(books, row, owner=passing.of, over=passing.over)
         if row["dead"]:
-            over.setdefault(row["dead"], row["n"])
-        owner.update(dict.fromkeys(row["operations"], row["session"]))
-    yield from _sends(books, over)
+            passing.over.setdefault(row["dead"], row["n"])
+        passing.of.update(dict.fromkeys(row["operations"], row["session"]))
+    yield from _sends(books, lasting.over)
+
+
+@dataclass(slots=True)
+class _Owners:
+    """Which session has which operation, and since when which sessions are taken over."""
+
+    of: dict[str, str] = field(default_factory=dict)
+    over: dict[str, int] = field(default_factory=dict)
 
 
 def _by_whom(books: Books, row: Row, *, owner: dict[str, str], over: dict[str, int]) -> Found:

@@ -13,7 +13,7 @@ from tests.simulation.journal_twin_work import TwinWork
 
 _TAKEN, _RESERVED, _UNKNOWN, _DECLINED, _HELD = range(5)
 _PARTLY, _DEFERRED, _DENIED, _CONTINUED = 0, 2, 3, 5
-_P0, _P1, _P2 = "initiation:p0", "initiation:p1", "initiation:p2"
+_P0, _P1, _P2, _P3 = (f"initiation:p{number}" for number in range(4))
 
 
 def _paid(work: TwinWork, *payments: int, news: int = _TAKEN, steps: int = 3) -> None:
@@ -35,6 +35,9 @@ def asked_by_many(work: TwinWork) -> None:
     work.admit(desk, moves.asking(work.last[_P0][1], 2))
     work.write(desk, moves.parking(work.last[_P0][1], moves.IN_VAIN))
     work.admit(desk, moves.asking(work.last[_P0][1], 0))
+    for wait in (Wait(5, "a look", asked=False), Wait(5, "once more", asked=True)):
+        work.write(desk, moves.parking(work.last[_P0][1], wait))
+    work.admit(desk, moves.asking(work.last[_P0][1], 1))
     work.twins.pass_time(40)
     work.load(desk)
     assert work.last[_P0][1].ruling is not None
@@ -46,10 +49,9 @@ def asked_by_many(work: TwinWork) -> None:
 def taken_over(work: TwinWork) -> None:
     """A dead session's events, its questions that a finder gathered before, and what it only admitted."""
     dead, heir = work.desk(0), work.desk(1)
-    _paid(work, 0, 1, news=_UNKNOWN)
+    _paid(work, 0, 1, 3, news=_UNKNOWN)
     _paid(work, 2, steps=0)
     work.write(dead, Mirror(2))
-    work.twins.restart()
     assert work.write(heir, Hold({"main": "USD"}))
     work.twins.pass_time(200)
     work.twins.read(dead)
@@ -58,10 +60,15 @@ def taken_over(work: TwinWork) -> None:
     gathered = next(it for desk, it in work.last.values() if desk is heir)
     work.carry(gathered.operation_id, news=_TAKEN)
     told = moves.concluding(work.last[gathered.operation_id][1], moves.BOTH, wait=None)
+    last = work.twins.database.payments[gathered.payment.payment_id].event_number
+    assert last is not None
+    work.write(dead, Mirror(last))
     assert isinstance(work.write(heir, told), Queued)
+    work.twins.restart()
+    work.write(heir, Mirror(1))
     work.twins.expire(dead)
     assert work.twins.end_if_expired(heir, dead)
-    taken = work.write(heir, Rehome(dead.session_id, 4, DEADLINE_S))
+    taken = work.write(heir, Rehome(dead.session_id, last, DEADLINE_S))
     assert taken.messages > 0
     assert isinstance(work.write(heir, told), Moved)
     work.load(heir)
@@ -83,7 +90,11 @@ def one_order(work: TwinWork) -> None:
     assert isinstance(passed, Moved) == (work.twins.one_payment is OnePayment.ENFORCE)
     work.carry(_P1, news=_DECLINED)
     work.write(desk, moves.opening(second, kind=0, later=False, minor=1000))
-    _paid(work, 3, steps=1)
+    _paid(work, 3, steps=0)
+    unclaimed = moves.opening(work.last[_P3][1], kind=3, later=False, minor=1000)
+    work.write(desk, unclaimed)
+    for _ in range(3):
+        work.carry(_P3, news=_UNKNOWN)
     found = moves.batch(moves.initiation(2, 0, variant=0), first=400, suspect=True)
     work.admit(desk, found)
     work.carry(_P2, news=_TAKEN)
@@ -102,6 +113,12 @@ def money_back(work: TwinWork) -> None:
     assert loaded.reserved_minor
     more = moves.opening(work.last[then.operation_id][1], kind=0, later=False, minor=900)
     work.write(desk, more)
+    again = work.last["refund:r0-0"][1]
+    work.twins.lose_lane("p0")
+    work.admit(desk, moves.batch(moves.refund(0, 3, variant=0), first=350))
+    voided = moves.opening(work.last["refund:r0-1"][1], kind=1, later=False, minor=900)
+    work.write(desk, voided)
+    work.write(desk, moves.parking(again, moves.IN_VAIN))
     for _ in range(3):
         work.carry(then.operation_id, news=_DEFERRED)
     work.admit(desk, moves.batch(moves.question(0, 0, variant=0), first=400))
@@ -126,8 +143,11 @@ def before_their_time(work: TwinWork) -> None:
     work.admit(other, moves.batch(*early, moves.refund(3, 0, variant=0)))
     work.admit(desk, moves.batch(*(moves.initiation(it, 0, variant=0) for it in (0, 1)), first=300))
     assert (True, False) == (work.last[_P0][1].canceled, work.last[_P1][1].canceled)
+    lost = moves.batch(moves.refund(2, 0, variant=0), first=400, suspect=True)
+    work.admit(other, lost)
     work.twins.pass_time(700)
     work.twins.read(other)
+    assert not work.write(other, Orphaned("refund:r2-0", moves.letter(2)))
     orphan = Orphaned("refund:r3-0", moves.letter(1))
     assert not work.write(desk, orphan)
     assert work.write(other, orphan)
@@ -153,7 +173,9 @@ def looked_into(work: TwinWork) -> None:
 def lost_time(work: TwinWork) -> None:
     """What was written since the back-up is gone, and asked for again; its evidence is known once it comes back."""
     desk, heir = work.desk(0), work.desk(1)
+    _paid(work, 2, steps=1)
     work.twins.keep()
+    work.carry(_P2, news=_UNKNOWN)
     _paid(work, 0, steps=1)
     work.twins.lose_time()
     work.write(heir, Mirror(1))
@@ -199,6 +221,7 @@ def tried_again(work: TwinWork) -> None:
     for wait in (
         Wait(5, "seen nowhere", asked=True, complete_scan=True),
         Wait(0, "it is absent", trust=True),
+        Wait(0, "its time is not come", asked=True),
     ):
         work.write(desk, moves.parking(work.last[_P0][1], wait))
         work.read(desk)
@@ -216,6 +239,8 @@ def tried_again(work: TwinWork) -> None:
         work.write(desk, moves.outrunning(work.last[_P0][1], more=more))
     work.write(desk, moves.parking(work.last[_P0][1], moves.IN_VAIN))
     work.carry(_P0, news=_TAKEN)
+    _paid(work, 3, steps=0)
+    work.write(desk, moves.concluding(work.last[_P3][1], (), wait=None))  # nothing new, and over
 
 
 CORNERS: Final[tuple[Callable[[TwinWork], None], ...]] = (

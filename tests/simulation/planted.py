@@ -37,7 +37,6 @@ from tests.simulation.memory_journal_moving import APPLY, Apply
 from tests.simulation.memory_journal_opening import Wish
 from tests.simulation.memory_journal_rows import OperationRow
 from tests.simulation.memory_journal_sessions import MemorySessions
-from tests.simulation.memory_kafka import MemoryKafka
 from tests.simulation.memory_records import MemoryRecords
 from tests.simulation.sim_commits import SimCommits
 from tests.simulation.sim_terms import DOOR
@@ -282,7 +281,7 @@ def _wish_granted(ground: MemoryGround, order_id: str, *, payment_id: str, **pai
     return Wish(order_id, payment_id, holder=payment_id)
 
 
-# 17, 18, 19: beyond those of the issue
+# 17, 18: beyond those of the issue
 
 
 async def _unrecorded(records: MemoryRecords, told: Any, *, occurred_at: Any) -> None:
@@ -292,10 +291,6 @@ async def _unrecorded(records: MemoryRecords, told: Any, *, occurred_at: Any) ->
 def _never_queued(ground: MemoryGround, payment_id: str) -> bool:
     del ground, payment_id
     return False
-
-
-def _fence_nobody(kafka: MemoryKafka, properties: Any, **whom: Any) -> int | None:
-    return kafka.read_watermark(properties, **whom)
 
 
 def _planted(*parts: tuple[Any, str, Any]) -> Callable[[], AbstractContextManager[object]]:
@@ -348,6 +343,5 @@ BUGS: Final[Mapping[str, Plan]] = MappingProxyType(
         "told past another session's news": Plan(
             planted=_planted((memory_journal_progress, "_is_queued", _never_queued))
         ),
-        "dead session not fenced": Plan(planted=_planted((MemoryKafka, "fence", _fence_nobody))),
     }
 )

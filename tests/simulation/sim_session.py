@@ -283,8 +283,9 @@ class Session:
     def be_gone(self) -> None:
         """From now on it cannot write down any more what it hears."""
         world = self.world
-        since_s = world.unheard_since.get(self.session_id, world.unheard_since.get(""))
-        at = world.now() if since_s is None else BEGIN + timedelta(seconds=since_s)
+        now_s = world.loop.time()
+        since_s = min(world.unheard_since.get(it, now_s) for it in ("", self.session_id))
+        at = BEGIN + timedelta(seconds=since_s)
         world.gone_at.setdefault(self.session_id, at.timestamp())
 
     def leave(self) -> None:

@@ -95,7 +95,7 @@ def _moved(books: Books, payment_id: str) -> Iterator[tuple[int, str]]:
             done = "" if row["applied"] else ", in vain"
             of = f" of {row['dead']}" if row["dead"] else ""
             what = f"{row['what']}{of} {row['operation_id']} by {row['session']}{done}"
-            yield row["n"], f"{_at(row['at'])} {what}"
+            yield row["n"], f"{row['at_s']:8.3f} s {what}"
 
 
 def _standing(books: Books, payment_id: str) -> Iterator[str]:

@@ -165,14 +165,17 @@ class World:
             self.database.go_away()
 
     def join_up(self, session_id: str) -> None:
-        """It does again."""
-        if self.unheard_since.pop(session_id, None) is None:
+        """It does again, where nothing else keeps it away."""
+        if session_id not in self.unheard_since:
             return
         if session_id:
             self.database.join_up(session_id)
         else:
             self.database.come_back()
             self.stir(LEASE_S + DEAD_S)
+        for it in list(self.unheard_since):
+            if self.database.reaches(it):
+                del self.unheard_since[it]
 
     def stray(self, of: str) -> None:
         """Something of this session's may be another one's to ask about: the other finders look."""
@@ -234,7 +237,7 @@ class World:
             operation = getattr(move, "operation", None)
             row: Row = {
                 "n": step(),
-                "at": self.now().timestamp(),
+                "at_s": self.loop.time(),
                 "what": kind.__name__.lower(),
                 "session": ground.me,
                 "applied": result is not None and not isinstance(result, Lost),

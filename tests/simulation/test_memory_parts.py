@@ -246,7 +246,9 @@ class _Run:
             operations=[_operation(row.operation, row.due_at) for row in rows],
             payments=[_payment(it) for it in self.payments.values()],
             evidence=[
-                {"operation_id": name} for name, kept in self.journal.evidence.items() for _ in kept
+                {"operation_id": name, "session_id": "one"}
+                for name, kept in self.journal.evidence.items()
+                for _ in kept
             ],
             sessions=[{"session_id": "one", "gone_at": None}],
             now=self.clock.now().timestamp(),
@@ -278,6 +280,7 @@ def _operation(of: Operation, due_at: datetime | None) -> Row:
     concluded = of.stage is Stage.CONCLUDED
     return {
         "operation_id": of.operation_id,
+        "session_id": "one",
         "kind": of.command.kind.value,
         "payment_id": of.command.payment_id,
         "stage": of.stage.value,

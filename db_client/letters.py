@@ -3,27 +3,20 @@
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import bindparam, delete, exists, func, select
+from sqlalchemy import bindparam, delete, func, select
 
 from db_client.ground import Ground
 from db_client.moves import DeadLetter, Orphaned
+from db_client.orphans import IS_ORPHAN
 from db_client.outboxing import write_outbox
-from db_client.tables import operation, outbox, payment
-from handlers.domain.recovery import Stage
+from db_client.tables import operation, outbox
 
 _ANSWERED_RECORDS: Final = select(outbox.c.answers).where(
     outbox.c.answers == func.any(bindparam("answers"))
 )
 _ORPHANED: Final = (
     delete(operation)
-    .where(
-        operation.c.operation_id == bindparam("operation_id"),
-        operation.c.session_id == bindparam("me"),
-        operation.c.stage == Stage.QUEUED.value,
-        ~operation.c.suspect,
-        operation.c.due_at <= func.clock_timestamp(),
-        ~exists().where(payment.c.payment_id == operation.c.payment_id),
-    )
+    .where(operation.c.operation_id == bindparam("operation_id"), IS_ORPHAN)
     .returning(operation.c.operation_id)
 )
 

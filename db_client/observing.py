@@ -13,7 +13,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import DBAPIError
 
 from db_client.failures import away
-from db_client.tables import attempt, operation, payment, position
+from db_client.orphans import RECORDS_UNREAD
+from db_client.tables import attempt, operation, payment
 from handlers.domain.commands import Kind
 from handlers.domain.errors import Unavailable
 from handlers.domain.money import Money
@@ -49,12 +50,7 @@ _EXPIRED: Final = (
     .order_by(payment.c.expires_at)
     .limit(_MOST_EXPIRED)
 )
-_UNREAD: Final = select(
-    select(position.c.partition)
-    .where(position.c.next_offset < position.c.suspect_below)
-    .exists()
-    .label("some")
-)
+_UNREAD: Final = select(RECORDS_UNREAD.label("some"))
 
 
 @dataclass(frozen=True, slots=True)

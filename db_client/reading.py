@@ -25,6 +25,7 @@ from sqlalchemy.exc import DBAPIError
 from db_client import command_json
 from db_client.failures import away
 from db_client.finders import ASKED_ELSEWHERE, STRAYED
+from db_client.orphans import ORPHANS
 from db_client.payment_rows import payment_of, request_of
 from db_client.sealing import SealBrokenError, Sealer
 from db_client.tables import attempt, evidence, operation, payment, position, session
@@ -168,23 +169,6 @@ _INHERITED: Final = select(operation.c.reserved_minor).where(
     operation.c.operation_id == bindparam("before"),
     operation.c.request_state == RequestState.CONTINUED.value,
 )
-_ORPHANS: Final = (
-    select(
-        operation.c.operation_id,
-        operation.c.command,
-        operation.c.topic_id,
-        operation.c.partition,
-        operation.c.offset,
-    )
-    .where(
-        operation.c.session_id == bindparam("me"),
-        operation.c.stage == Stage.QUEUED.value,
-        ~operation.c.suspect,  # it may have been carried out in lost time: a replay would not know
-        operation.c.due_at <= func.clock_timestamp(),
-        ~exists().where(payment.c.payment_id == operation.c.payment_id),
-    )
-    .limit(bindparam("most"))
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,13 +198,17 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """A request whose payment is not known, and where its record lay."""
+    """A request whose payment is not known, and where its record lay.
+
+    `suspect_since`: the earliest moment at which it can have been sent, where the journal may have forgotten it.
+    """
 
     operation_id: str
     command: Command
     topic_id: str
     partition: int
     offset: int
+    suspect_since: datetime | None = None
 
 
 class Reader:
@@ -307,7 +295,7 @@ class Reader:
     def orphans(self, *, most: int = 100) -> list[Orphan]:
         """Requests whose payment did not come in time."""
         with self._connection() as connection:
-            found = connection.execute(_ORPHANS, {"me": self._session_id, "most": most}).all()
+            found = connection.execute(ORPHANS, {"me": self._session_id, "most": most}).all()
         return [
             Orphan(
                 row.operation_id,
@@ -315,6 +303,7 @@ class Reader:
                 topic_id=row.topic_id,
                 partition=row.partition,
                 offset=row.offset,
+                suspect_since=row.since if row.suspect else None,
             )
             for row in found
         ]

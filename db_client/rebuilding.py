@@ -10,7 +10,7 @@ runs, and none that begins afterwards misses a mark. What goes beyond "suspect",
 - The operator's `since` may be later than the copy is. What counts is the journal's own last word, where that is older.
 - Where Kafka has deleted records that this journal never read, nobody can ask for them: they are counted, and what they
   charged comes out as orphans.
-- A request whose payment is unknown is let go as a dead letter only once every command of the span was read again.
+- A request whose payment is unknown leaves as a dead letter once all marked records are read again (`orphans.py`).
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
-    exists,
     func,
     insert,
     or_,
@@ -262,11 +261,6 @@ _OLDEST: Final = (
     .order_by(operation.c.due_at.nulls_last(), operation.c.operation_id)
     .limit(1)
 )
-_LET_GO: Final = (
-    update(operation)
-    .where(_is_in_line, ~exists().where(payment.c.payment_id == operation.c.payment_id))
-    .values(suspect=False)
-)
 _FINISH: Final = (
     update(rebuild)
     .where(rebuild.c.rebuild_id == bindparam("name"), rebuild.c.finished_at.is_(None))
@@ -288,14 +282,9 @@ def left(engine: Engine, of: Rebuild) -> Left:
 
 
 def finish(engine: Engine, of: Rebuild) -> datetime | None:
-    """It is over: what still waits for a payment may go as a dead letter, unless Kafka had deleted something unread.
-
-    None where somebody else has finished it. Raises Unavailable.
-    """
+    """It is over. None where somebody else has finished it. Raises Unavailable."""
     try:
         with engine.begin() as connection:
-            if not of.gone:
-                connection.execute(_LET_GO)
             done: datetime | None = connection.execute(
                 _FINISH, {"name": of.rebuild_id}
             ).scalar_one_or_none()

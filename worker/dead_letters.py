@@ -18,6 +18,9 @@ from handlers.domain.card_numbers import bytes_hold_card_number
 from handlers.ports import Message
 from worker.routes import MAX_MESSAGE_BYTES, dead_letter_topic
 
+# On the replay of a letter whose record was suspect: since when it can have been sent. Heeded beside our signature.
+SUSPECT_HEADER: Final = "worker_suspect_since"
+
 
 class Reason(StrEnum):
     """Why a record is a dead letter. The closed list; the README has a sentence for each."""
@@ -85,6 +88,7 @@ def letter(record: Record, flaw: Flaw, *, sealer: Sealer) -> DeadLetter:
     key = record.key
     if len(key) > MAX_KEY_BYTES or bytes_hold_card_number(key) or flaw.reason is Reason.CARD_NUMBER:
         key = b""
+    since = record.suspect_since
     headers = [
         ("dlq.reason", flaw.reason.value),
         ("dlq.text", flaw.text[:MAX_TEXT]),
@@ -95,6 +99,7 @@ def letter(record: Record, flaw: Flaw, *, sealer: Sealer) -> DeadLetter:
         ("dlq.partition", str(source.partition)),
         ("dlq.offset", str(source.offset)),
         ("dlq.timestamp_ms", str(record.timestamp_ms)),
+        ("dlq.suspect_since", since.isoformat() if since is not None else ""),
         ("dlq.payload", "sealed" if sealed is not None else "left out"),
         ("ce_id", f"dlq:{source.key}"),
         ("ce_specversion", "1.0"),
@@ -125,6 +130,7 @@ def orphan_letter(orphan: Orphan, message: Message, *, sealer: Sealer, now: date
         value=message.value or b"",
         headers={},
         timestamp_ms=int(now.timestamp() * 1000),
+        suspect_since=orphan.suspect_since,
     )
     text = f"payment_id: no payment {orphan.command.payment_id} is known"
     return letter(record, Flaw(Reason.PAYMENT_UNKNOWN, text, "payment_id"), sealer=sealer)

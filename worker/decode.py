@@ -17,7 +17,7 @@ from handlers.domain.card_numbers import holds_card_number, is_card_number
 from handlers.domain.commands import Command, RefundPayment, VerifyPayment
 from handlers.domain.errors import InvalidValueError
 from worker.askers import ASKER_HEADER, Askers
-from worker.dead_letters import Flaw, Reason, Record, letter
+from worker.dead_letters import SUSPECT_HEADER, Flaw, Reason, Record, letter
 from worker.own_signature import SIGNATURE_HEADER, SignedRecord, is_ours
 from worker.routes import MAX_COMMAND_BYTES
 
@@ -43,12 +43,13 @@ class Decoder:
         if isinstance(found, Flaw):
             return letter(record, found, sealer=self.sealer)
         trace = record.headers.get("traceparent", b"")
+        since = record.suspect_since or self._replayed_suspect(record)
         return Admission(
             command=found,
             source=record.source,
-            since=record.suspect_since,
+            since=since,
             traceparent=trace.decode() if _TRACEPARENT.fullmatch(trace) else "",
-            suspect=record.suspect_since is not None,
+            suspect=since is not None,
             conflict=lambda: letter(record, _CONFLICT, sealer=self.sealer).message,
             refused=lambda: letter(record, _REFUSED, sealer=self.sealer).message,
         )
@@ -74,6 +75,17 @@ class Decoder:
         if record.key != command.payment_id.encode():
             return Flaw(Reason.INVALID, "key: the record's key must be the payment id", "key")
         return self._stale(record, now=now) or self._not_allowed(command, record)
+
+    def _replayed_suspect(self, record: Record) -> datetime | None:
+        """Since when the replay of a suspect's dead letter may have been sent; only we and our operator say so."""
+        told = record.headers.get(SUSPECT_HEADER)
+        if told is None or not self._is_ours(self._signed(record)):
+            return None
+        try:
+            since = datetime.fromisoformat(told.decode())
+        except ValueError:  # which bytes that are no text also raise
+            return None
+        return since if since.tzinfo is not None else None
 
     def _signed(self, record: Record) -> SignedRecord:
         return SignedRecord(

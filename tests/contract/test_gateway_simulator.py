@@ -17,6 +17,7 @@ from handlers.domain.verdicts import (
     Held,
     NotSeen,
     Unknown,
+    Unsent,
 )
 from handlers.gateway.authorizenet.client import AuthorizeNet
 from tests.contract.gateway_fixtures import (
@@ -190,7 +191,7 @@ async def test_a_wrong_currency_is_to_be_fixed(gateway: AuthorizeNet) -> None:
 async def test_the_probe_tells_good_credentials_from_bad(
     gateway: AuthorizeNet, simulator: SimulatedGateway
 ) -> None:
-    """Good credentials give an empty text, wrong ones the gateway's own words; a charge with them is to be fixed."""
+    """Good credentials give an empty text, wrong ones the gateway's own words; no charge was sent with them."""
     assert await gateway.probe("main") == ""
     wrong = replace(ACCOUNT, transaction_key=Secret("wrong"))
     config = replace(settings(simulator.url), accounts={"main": wrong})
@@ -200,5 +201,5 @@ async def test_the_probe_tells_good_credentials_from_bad(
         answer = await stranger.send(fresh())
     finally:
         await stranger.aclose()
-    assert isinstance(answer.verdict, Declined)
-    assert answer.verdict.reason.advice is Advice.FIX
+    assert isinstance(answer.verdict, Unsent)
+    assert "E00007" in answer.verdict.why

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from db_client.group_commit import JournalRefusedError
-from db_client.moves import Answer, Conclude, DeadLetter, GoOn, Open, Orphaned, Park, Source
+from db_client.moves import Admit, Answer, Conclude, DeadLetter, GoOn, Open, Orphaned, Park, Source
 from handlers.domain.commands import (
     CapturePayment,
     Command,
@@ -320,14 +320,23 @@ def test_an_orphan_leaves_as_a_dead_letter_and_may_come_again(
     assert Stage.QUEUED == _stage_of(stage, refund)
 
 
-def test_a_suspect_never_leaves_as_an_orphan(desk: Desk, stage: JournalStage) -> None:
-    """It may have been carried out in lost time, and a replay would not know that it has to ask."""
+def test_a_suspect_orphan_waits_until_all_of_the_lost_time_is_read(
+    desk: Desk, stage: JournalStage
+) -> None:
+    """Its payment may be among what is read again; then it leaves, and says since when it may have been carried out."""
     refund = _refund(command(), 1)
-    desk.admit(admission(refund, suspect=True))
+    since = MIDNIGHT - timedelta(hours=1)
+    desk.admit(admission(refund, suspect=True, since=since))
+    place = ("payments", "topic-1", 0)
+    desk.write(Admit([], [], {place: 3}))
+    stage.sql("UPDATE position SET suspect_below = 5")
     stage.sql("UPDATE operation SET due_at = clock_timestamp()")
-    assert [] == desk.reader.orphans()
     letter = DeadLetter(Source("refunds", "t", 0, 7), message("dlq", topic="refunds.dlq"))
+    assert [] == desk.reader.orphans()
     assert [False] == desk.write(Orphaned(refund.operation_id, letter))
+    desk.write(Admit([], [], {place: 5}))
+    assert [since] == [it.suspect_since for it in desk.reader.orphans()]
+    assert [True] == desk.write(Orphaned(refund.operation_id, letter))
 
 
 def test_a_strangers_early_void_cancels_nothing(desk: Desk) -> None:

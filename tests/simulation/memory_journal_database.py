@@ -316,6 +316,11 @@ class MemoryDatabase:
         self.positions[row.topic_id, row.partition] = row
         self._added(row)
 
+    @property
+    def has_unread(self) -> bool:
+        """Whether records of lost time are still to be read again."""
+        return any(it.next_offset < it.suspect_below for it in self.positions.values())
+
     def add_finder(self, row: FinderRow) -> None:
         """An account that nobody looked into before."""
         self.finders[row.merchant_account] = row

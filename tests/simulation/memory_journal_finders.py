@@ -120,7 +120,7 @@ class MemoryObservations:
     def known(self, invoices: Collection[str]) -> Mapping[str, Known]:
         """Invoice number of a charge → its payment, for those that are ours."""
         self.database.insist(self.session_id)
-        if any(it.next_offset < it.suspect_below for it in self.database.positions.values()):
+        if self.database.has_unread:
             raise Unavailable("journal", "what it forgot is being read again")
         found: dict[str, Known] = {}
         for invoice in sorted(invoices):

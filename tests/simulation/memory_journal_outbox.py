@@ -87,7 +87,7 @@ def orphaned(ground: MemoryGround, move: Orphaned) -> bool:
         row is None
         or row.session_id != ground.me
         or row.stage is not Stage.QUEUED
-        or row.suspect
+        or (row.suspect and ground.database.has_unread)
         or row.due_at is None
         or row.due_at > ground.now
         or row.folder.payment is not None

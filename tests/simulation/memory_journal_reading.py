@@ -104,17 +104,22 @@ class MemoryReader:
                 topic_id=row.source.topic_id,
                 partition=row.source.partition,
                 offset=row.source.offset,
+                suspect_since=row.since if row.suspect else None,
             )
             for row in self._orphans()
         ][:most]
 
     def _orphans(self) -> Iterator[OperationRow]:
-        now = self.database.now()
+        now, waits = self.database.now(), self.database.has_unread
         for folder in self.database.lines.values():
             if folder.payment is None:
                 for row in folder.line:
                     is_late = row.due_at is not None and row.due_at <= now
-                    if is_late and row.session_id == self.session_id and not row.suspect:
+                    if (
+                        is_late
+                        and row.session_id == self.session_id
+                        and not (row.suspect and waits)
+                    ):
                         yield row
 
     def backlog(self) -> Backlog:

@@ -123,7 +123,7 @@ def mix(random: Random) -> Mix:
         kafka=some(0.03),
         commit_s=random.choice((0.0, 0.0, 0.002, 0.05)),
         skew_s=random.choice((0.0, 0.0, 3.0, -3.0)),
-        workers=random.choice((1, 2, 2, 3)),
+        workers=random.choice((1, 2, 2, 2, 3)),
         blows=tuple(blows),
     )
 

@@ -59,7 +59,7 @@ class Load:
 
 
 def load(random: Random, *, commands: int) -> Load:
-    """So many commands or a few more: payments, with what is asked about them."""
+    """So many commands: payments, with what is asked about them."""
     cues: list[Cue] = []
     orders: list[Order] = []
     number = 0
@@ -79,6 +79,7 @@ def load(random: Random, *, commands: int) -> Load:
         cues.append(Cue(begins_s, first))
         cues.extend(_about(random, first, begins_s=begins_s))
         number += 1
+    del cues[commands:]
     if random.random() < _POISONED:
         cues.append(Cue(random.uniform(0, _LONGEST_S), None, key=b"poison"))
     cues.sort(key=lambda it: it.at_s)

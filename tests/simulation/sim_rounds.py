@@ -23,7 +23,7 @@ from tests.simulation.sim_terms import BEGIN
 from worker.finder import Finder
 from worker.janitor import Janitor
 
-_GRID_S: Final = 0.25  # what falls due within so long shares a round
+_GRID_S: Final = 0.5  # what falls due within so long shares a round
 _AGAIN_S: Final = 1.0  # while operations wait for a place, or for what is down
 _ASKED: Final = frozenset({Stage.OPEN, Stage.ASKING})
 _first_of = itemgetter(0)

@@ -52,6 +52,7 @@ from worker.walking import Walker
 
 _AGAIN_S: Final = 1.0
 _GRACE_S: Final = 1.0
+_GATHER_S: Final = 0.05
 _IN_FLIGHT: Final = 8
 _BATCH: Final = 6
 _MOST_WAITING: Final = 1000
@@ -305,7 +306,11 @@ class Session:
         self._keep_lease()
         await self._claim()
         tasks = [
-            loop.create_task(self._guarded(lambda: keep_publishing(self.publisher, self.told))),
+            loop.create_task(
+                self._guarded(
+                    lambda: keep_publishing(self.publisher, self.told, gather_s=_GATHER_S)
+                )
+            ),
             loop.create_task(self._guarded(self.janitor.run)),
             loop.create_task(self._guarded(self.finder.run)),
             loop.create_task(self._guarded(lambda: keep_reading(self.intake))),

@@ -8,6 +8,7 @@ import pytest
 from avro.catalog import Catalog
 from avro.reader import Reader
 from db_client.moves import Source
+from db_client.reading import Orphan
 from db_client.sealing import Sealer
 from handlers.domain.commands import Command, RefundPayment, Ruling, VerifyPayment
 from handlers.domain.errors import InvalidValueError
@@ -25,7 +26,7 @@ from worker.commands.dead_letters_opening import (
 )
 from worker.commands.dead_letters_reading import Letter, Wanted, letter_id, letter_of
 from worker.commands.dead_letters_showing import as_object, command_of, table, whole, whole_object
-from worker.dead_letters import Flaw, Reason, Record, letter
+from worker.dead_letters import SUSPECT_HEADER, Flaw, Reason, Record, letter, orphan_letter
 from worker.kafka_admin import Seen
 
 SEALER = Sealer({"k": b"k" * 32})
@@ -139,6 +140,25 @@ def test_what_would_come_back_is_replayed_only_anyway(found: Letter, why: str) -
     assert why in stop.why
     assert stop.can_be_forced
     assert isinstance(judged(found, anyway=True), Go)
+
+
+def test_a_replay_keeps_the_suspicion() -> None:
+    """What may have been carried out in lost time says since when, on its letter and on the replay's record."""
+    since = MIDNIGHT - timedelta(hours=1)
+    orphan = Orphan(
+        REFUND.operation_id, REFUND, topic_id="t", partition=2, offset=7, suspect_since=since
+    )
+    record = WIRE.command(REFUND, traceparent="")
+    made = orphan_letter(orphan, record, sealer=SEALER, now=MIDNIGHT).message
+    found = letter_of(
+        Seen(made.topic, 0, 3, made.key, made.value or b"", dict(made.headers), 1_700_000_100_000)
+    )
+    assert found is not None
+    assert since.isoformat() == found.suspect_since
+    go = judged(found)
+    assert isinstance(go, Go)
+    assert since.isoformat().encode() == go.record[3][SUSPECT_HEADER]
+    assert "the gateway is asked before it is sent" in go.note
 
 
 def test_what_cannot_be_read_is_never_signed() -> None:

@@ -29,7 +29,7 @@ from handlers.domain.commands import (
 from handlers.domain.means import OpaqueData, StoredProfile
 from handlers.domain.money import Money
 from handlers.domain.secret import Secret
-from worker.dead_letters import Reason, Record
+from worker.dead_letters import SUSPECT_HEADER, Reason, Record
 from worker.decode import Decoder
 from worker.own_signature import SIGNATURE_HEADER, derive, sign
 from worker.routes import COMMANDS
@@ -110,6 +110,25 @@ def test_a_record_that_the_journal_may_have_forgotten_is_suspect() -> None:
     found = DECODER.decode(record(encoded(), suspect_since=since), now=NOW)
     assert isinstance(found, Admission)
     assert (True, since) == (found.suspect, found.since)
+
+
+def test_the_replay_of_a_suspect_is_one_where_we_say_so() -> None:
+    """Only beside our own signature, and only a moment: else anybody could say since when to search."""
+    since = NOW - timedelta(hours=2)
+    plain = record(encoded())
+    ours = {**signed(plain), SUSPECT_HEADER: since.isoformat().encode()}
+    found = DECODER.decode(replace(plain, headers=ours), now=NOW)
+    assert isinstance(found, Admission)
+    assert (True, since) == (found.suspect, found.since)
+    for headers_of_it in (
+        {SUSPECT_HEADER: ours[SUSPECT_HEADER]},
+        {**ours, SIGNATURE_HEADER: b"0" * 64},
+        {**ours, SUSPECT_HEADER: b"2026-11-20T10:00:00"},
+        {**ours, SUSPECT_HEADER: b"\xff"},
+    ):
+        other = DECODER.decode(replace(plain, headers=headers_of_it), now=NOW)
+        assert isinstance(other, Admission)
+        assert (False, None) == (other.suspect, other.since)
 
 
 def test_a_suspect_is_never_stale() -> None:

@@ -23,7 +23,7 @@ from handlers.domain.commands import Command, InitiatePayment, RefundPayment, Ve
 from handlers.domain.errors import InvalidValueError
 from worker import own_signature
 from worker.commands.dead_letters_reading import Letter, known_reason
-from worker.dead_letters import Reason
+from worker.dead_letters import SUSPECT_HEADER, Reason
 
 Record = tuple[str, bytes, bytes, dict[str, bytes]]  # topic, key, value, headers
 REPLAY_OF: Final = "replay_of"  # the header that names the letter; nobody decides by it
@@ -169,6 +169,8 @@ class Judge:
             headers[own_signature.SIGNATURE_HEADER] = own_signature.sign(
                 self.signing_key, topic=letter.topic, record_key=letter.key, value=payload.value
             )
+        if letter.suspect_since:
+            headers[SUSPECT_HEADER] = letter.suspect_since.encode()
         return letter.topic, letter.key, payload.value, headers
 
     def _note(self, letter: Letter, payload: Payload) -> str:
@@ -180,6 +182,8 @@ class Judge:
                 f"Asked for at {command.issued_at.isoformat(timespec='seconds')}: where that is more than {hours:g} h"
                 " ago, the payment is refused as too old, and told so."
             )
+        if letter.suspect_since:
+            return "It may have been carried out in time that the journal lost: the gateway is asked before it is sent."
         return ""
 
 

@@ -24,7 +24,8 @@ class Letter:
     """A dead letter. `at`: when it became one; `asked_at`: when its record was published.
 
     `topic`, `topic_id`, `partition` and `offset` say where the record lay; `sealed` is empty where its payload was not
-    kept. `reason` is a text: a later version may know reasons that this one does not.
+    kept. `reason` is a text: a later version may know reasons that this one does not. `suspect_since`: as the header
+    says it; "" where the journal has surely not forgotten what became of the record.
     """
 
     letter_id: str
@@ -40,6 +41,7 @@ class Letter:
     asked_at: datetime
     key: bytes = field(repr=False)
     sealed: bytes = field(repr=False)
+    suspect_since: str = ""
 
     @property
     def source_key(self) -> str:
@@ -147,6 +149,7 @@ def letter_of(seen: Seen) -> Letter | None:
         asked_at=_moment(asked_ms),
         key=seen.key,
         sealed=seen.value if said("dlq.payload") == "sealed" else b"",
+        suspect_since=said("dlq.suspect_since"),
     )
 
 

@@ -99,10 +99,12 @@ def finished(of: Rebuild, stands: Left) -> Iterator[str]:
         yield (
             f"{stands.behind} more stand in line behind undecided payments; they are asked for when it is their turn."
         )
-    if stands.homeless and of.gone:
-        yield f"{stands.homeless} requests wait for payments that nobody knows: their commands are gone from Kafka."
-    elif stands.homeless:
-        yield f"{stands.homeless} requests wait for payments that nobody knows: they become dead letters."
+    if stands.homeless:
+        why = "; their commands may be gone from Kafka" if of.gone else ""
+        yield (
+            f"{stands.homeless} requests wait for payments that nobody knows{why}: they become dead letters."
+            " For a replay of one the gateway is asked before it is sent."
+        )
     yield "The rebuild is finished."
 
 

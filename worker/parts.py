@@ -114,23 +114,28 @@ class Parts:
             self.commits, gateway=self.gateway, records=self.records, publisher=self.publisher
         )
 
+    def beats(self) -> dict[str, float]:
+        """Seconds since each thread and each round was heard of."""
+        return run_state.ages(
+            {
+                "journal": lambda: self.commits.beat,
+                "publisher": lambda: self.publisher.beat,
+                "intake": lambda: self.intake.beat,
+                "janitor": lambda: self.janitor.beat,
+                "finder": lambda: self.finder.beat,
+                "lease": lambda: self.lease.beat,
+            }
+        )
+
     def state(self, pid: int) -> RunState:
         """How it is, for the state file."""
-        beats = {
-            "journal": lambda: self.commits.beat,
-            "publisher": lambda: self.publisher.beat,
-            "intake": lambda: self.intake.beat,
-            "janitor": lambda: self.janitor.beat,
-            "finder": lambda: self.finder.beat,
-            "lease": lambda: self.lease.beat,
-        }
         silent = [] if self.janitor.kafka_answers or not self.publisher.keeps_up else ["Kafka"]
         return RunState(
             pid=pid,
             session=self.session_id,
             ready=self.intake.ready,
             written_at=run_state.now(),
-            beats=run_state.ages(beats),
+            beats=self.beats(),
             down=[
                 *self.down(),
                 *silent,

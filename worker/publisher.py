@@ -126,6 +126,10 @@ class Publisher:
         # rows belong to another session: it must never claim the fenced identity again.
         self._closed = True
 
+    def _lives(self) -> None:
+        """A sign of life before each call that may take its time-out; where one hangs for longer, the session ends."""
+        self.beat = self._monotonic()
+
     def _insist_ours(self) -> None:
         if self._closed or not self._session_alive():
             raise SessionOver("this session has ended: its producer publishes no more")
@@ -156,7 +160,7 @@ class Publisher:
 
         After a failure it finds out where we stand, and the next turn comes again.
         """
-        self.beat = self._monotonic()
+        self._lives()
         with self._wake:
             batch = [self._pending[place] for place in range(min(_MAX_BATCH, len(self._pending)))]
         if not batch:
@@ -183,6 +187,7 @@ class Publisher:
         up inside of a callback, where it leaves the library as SystemError.
         """
         self._insist_ours()
+        self._lives()
         producer.begin_transaction()
         for row in batch:
             message = row.message
@@ -193,13 +198,16 @@ class Publisher:
                 headers=list(message.headers),
             )
         yield AT_ONCE
+        self._lives()
         left = producer.flush(_TIMEOUT_S)
         if left:
             raise Unavailable("Kafka", f"{left} unsent")
         yield AT_ONCE
+        self._lives()
         offsets = [TopicPartition(self._progress, 0, batch[-1].number + 1)]
         producer.send_offsets_to_transaction(offsets, self._metadata, _TIMEOUT_S)
         yield AT_ONCE
+        self._lives()
         producer.commit_transaction(_TIMEOUT_S)
         yield AT_ONCE
 
@@ -229,6 +237,7 @@ class Publisher:
         if producer is None:
             return
         try:
+            self._lives()
             producer.purge()
             producer.abort_transaction(_TIMEOUT_S)
         except KafkaException:
@@ -241,6 +250,7 @@ class Publisher:
         Raises Unavailable (come again), SessionOver where the session ended: an ended one never claims its identity.
         """
         self._insist_ours()
+        self._lives()
         producer = self._kafka.producer(
             {
                 **self._properties,
@@ -259,6 +269,7 @@ class Publisher:
                 self._metadata = self._kafka.metadata(
                     {**self._properties, "group.id": group, "log_level": "2"}
                 )
+            self._lives()
         except KafkaException as error:
             raise Unavailable("Kafka", error.args[0].str()) from None
         # The local lease may be wrong (a paused machine, a clock that was set): the janitor ends the row before it

@@ -14,7 +14,7 @@ from typing import Final
 
 _CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 MAX_FILE_AGE_S: Final = 10.0
-MAX_BEAT_AGE_S: Final = 60.0
+MAX_BEAT_AGE_S: Final = 60.0  # twice the time that any one call to a neighbour may take
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +53,19 @@ def sick(path: Path, *, readiness: bool) -> str:
     age = now() - state.written_at
     if age > MAX_FILE_AGE_S:
         return f"the event loop has not been heard of for {age:.0f} s"
-    stuck = {name: old for name, old in state.beats.items() if old > MAX_BEAT_AGE_S}
-    if stuck:
-        return "; ".join(
-            f"{name} has not been heard of for {old:.0f} s" for name, old in stuck.items()
-        )
+    if stuck := silent(state.beats):
+        return stuck
     if readiness and not state.ready:
         return "not in its group yet"
     if readiness and state.down:
         return f"unavailable: {', '.join(state.down)}"
     return ""
+
+
+def silent(beats: Mapping[str, float]) -> str:
+    """Which threads have not been heard of for longer than any of their calls may take, or ""."""
+    stuck = {name: old for name, old in beats.items() if old > MAX_BEAT_AGE_S}
+    return "; ".join(f"{name} has not been heard of for {old:.0f} s" for name, old in stuck.items())
 
 
 def ages(beats: Mapping[str, Callable[[], float]]) -> dict[str, float]:

@@ -8,7 +8,7 @@ by the operator drains instead: no new work, what is in flight finishes within t
 import asyncio
 import os
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -24,6 +24,7 @@ from worker.parts import Ground, Parts
 from worker.telemetry import Metrics, log, where
 
 _STATE_S: Final = 1.0
+_KAFKA_THREADS: Final = ("publisher", "intake")
 _RESTARTS_S: Final = (0.2, 1.0, 3.0, 5.0)
 _SETTING: Final = {
     "journal": "WORKER_JOURNAL_URL",
@@ -129,6 +130,7 @@ class Session:
             asyncio.create_task(self._guard(living.janitor.run(), "the janitor")),
             asyncio.create_task(self._guard(living.finder.run(), "the finder")),
             asyncio.create_task(self._guard(self._tell_state(living), "the state file")),
+            asyncio.create_task(self._guard(watch_over(living.beats), "the watch")),
         ]
         stopping = asyncio.create_task(stop.wait())
         try:
@@ -172,6 +174,19 @@ class Session:
                 run_state.write, self._settings.state_file, living.state(os.getpid())
             )
             await asyncio.sleep(_STATE_S)
+
+
+async def watch_over(beats: Callable[[], Mapping[str, float]]) -> None:
+    """Raise SessionOver once a thread of the Kafka client hangs in a call that has a time-out and does not heed it.
+
+    Seen in librdkafka 2.16: a kafka_txn never came back after its broker was killed, while all else went on and nothing
+    was told any more. Nobody can free the thread; but whoever takes this session over fences its producer.
+    """
+    stuck = ""
+    while not stuck:
+        await asyncio.sleep(_STATE_S)
+        stuck = run_state.silent({name: beats()[name] for name in _KAFKA_THREADS})
+    raise SessionOver(stuck)
 
 
 def check_world(reads: Engine, settings: Settings) -> None:

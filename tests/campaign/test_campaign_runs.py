@@ -16,7 +16,8 @@ from tests.campaign.report import Report
 from tests.campaign.terms import terms_of
 from worker.demo.stage import open_stage
 
-pytestmark = pytest.mark.timeout(600)  # one that does not come to rest is told as a story, not cut off
+# One that does not come to rest is told as a story, not cut off.
+pytestmark = pytest.mark.timeout(600)
 
 TERMS = terms_of(seed=7, payments=150, minutes=0.2, faults=9)
 _K = FaultKind

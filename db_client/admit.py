@@ -346,6 +346,7 @@ def _answer_repeats(
         name = None if plain else command.operation_id
         told = last_told(ground, command.payment_id, topic=status_topic, operation_id=name)
         if told is not None:  # else the first one is in work, and its answer is this one's, too
+            answered.add(repeat.source.key)
             headers = (*told.headers, (REPEAT_OF, repeat.source.key.encode()))
             again = Message(told.topic, told.key, told.value, headers, told.event_id)
             write_outbox(ground, [again], payment_id=None, answers=repeat.source.key)

@@ -186,16 +186,16 @@ def go_on(ground: Ground) -> int:
 
 
 _asked = given(payment_id=Text())
+_is_verification_in_line = and_(
+    operation.c.payment_id == _asked.c.payment_id,
+    operation.c.stage == Stage.QUEUED.value,
+    operation.c.kind == Kind.VERIFICATION.value,
+    operation.c.command[("ruling", "why")].as_string().is_(None),  # a person's word is heeded first
+)
+_ASKED_FOR: Final = select(operation.c.payment_id).where(_is_verification_in_line).distinct()
 _ANSWERED_BY_ASKING: Final = (
     update(operation)
-    .where(
-        operation.c.payment_id == _asked.c.payment_id,
-        operation.c.stage == Stage.QUEUED.value,
-        operation.c.kind == Kind.VERIFICATION.value,
-        operation.c.command[("ruling", "why")]
-        .as_string()
-        .is_(None),  # a person's word is heeded first
-    )
+    .where(_is_verification_in_line)
     .values(
         stage=Stage.CONCLUDED.value,
         concluded_at=func.clock_timestamp(),
@@ -233,6 +233,12 @@ def heed_rulings(ground: Ground, payments: Collection[str]) -> None:
     if payments:
         asked = rows([{"payment_id": it} for it in sorted(payments)])
         ground.connection.execute(_HEED, asked)
+
+
+def asked_for(ground: Ground, payments: Collection[str]) -> list[str]:
+    """Those of these payments about which a verification in line asks."""
+    asked = rows([{"payment_id": it} for it in sorted(payments)])
+    return sorted(row["payment_id"] for row in ground.rows(_ASKED_FOR, asked)) if payments else []
 
 
 def answer_verifications(ground: Ground, payments: Collection[str]) -> dict[str, list[str]]:

@@ -29,10 +29,11 @@ def already_answered(ground: Ground, answers: Sequence[str]) -> set[str]:
 
 
 def dead_letters(ground: Ground, letters: Sequence[DeadLetter]) -> None:
-    """Put the letters into the outbox, one for each record for ever."""
+    """Put the letters into the outbox, one for each record for ever, also where a record comes twice in one batch."""
     known = already_answered(ground, [letter.source.key for letter in letters])
     for letter in letters:
         if letter.source.key not in known:
+            known.add(letter.source.key)
             write_outbox(ground, [letter.message], payment_id=None, answers=letter.source.key)
 
 

@@ -27,7 +27,7 @@ from db_client import command_json
 from db_client.claims import Wish, claim_orders, let_go
 from db_client.ground import Ground, StaleMoveError
 from db_client.guarded import GUARD, guard, in_order, mine, moved, result
-from db_client.lanes import answer_verifications, heed_rulings, release
+from db_client.lanes import answer_verifications, asked_for, heed_rulings, release
 from db_client.moves import Answer, Outrun, Park
 from db_client.payment_rows import PAYMENT_COLUMNS, payment_row, request_row
 from db_client.recordset import given, rows
@@ -291,10 +291,10 @@ def _answer_those_in_line(ground: Ground, moves: Sequence[Park], *, status_topic
         if it.wait.asked and it.operation.stage is Stage.ASKING
     }
     heed_rulings(ground, asked)
-    over = answer_verifications(ground, asked)
-    told = {it: last_told(ground, it, topic=status_topic) for it in over}
+    told = {it: last_told(ground, it, topic=status_topic) for it in asked_for(ground, asked)}
+    # What a dead session told and may not have published is not known yet: those who ask for it wait for more.
     known = {name: message for name, message in told.items() if message is not None}
-    tell_verifications(ground, over, told=known)
+    tell_verifications(ground, answer_verifications(ground, known), told=known)
 
 
 def _after(move: Park) -> dict[str, Any]:

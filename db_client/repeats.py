@@ -58,7 +58,9 @@ def tell_verifications(
     for payment_id, ids in sorted(over.items()):
         if payment_id not in told:
             continue
-        message, names = told[payment_id], ",".join(sorted(ids)[:_MOST_NAMED])
-        headers = (*message.headers, (ANSWERS, names.encode()))
-        again = Message(message.topic, message.key, message.value, headers, message.event_id)
-        write_outbox(ground, [again], payment_id=None)
+        message, names = told[payment_id], sorted(ids)
+        for first in range(0, len(names), _MOST_NAMED):
+            some = ",".join(names[first : first + _MOST_NAMED])
+            headers = (*message.headers, (ANSWERS, some.encode()))
+            again = Message(message.topic, message.key, message.value, headers, message.event_id)
+            write_outbox(ground, [again], payment_id=None)

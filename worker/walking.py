@@ -44,7 +44,7 @@ def verification_of(entry: Entry, known: Known | None, *, now: datetime) -> Veri
         return None
     settlement = None
     # Of another transaction than the one that we know, its details must say what it is.
-    is_known = known.transaction_id == entry.transaction_id
+    is_known = not _is_another(entry, known)
     if entry.standing is Standing.SETTLED and entry.money is not None and is_known:
         settlement = Settlement(entry.transaction_id, entry.money)
     return VerifyPayment(
@@ -57,8 +57,13 @@ def verification_of(entry: Entry, known: Known | None, *, now: datetime) -> Veri
     )
 
 
+def _is_another(entry: Entry, known: Known) -> bool:
+    """Whether it is of another charge. What the bank returns has an id of its own, and is about the one we know."""
+    return entry.standing is not Standing.RETURNED and known.transaction_id != entry.transaction_id
+
+
 def _is_news(entry: Entry, known: Known) -> bool:
-    is_another = known.transaction_id not in {None, entry.transaction_id}
+    is_another = known.transaction_id is not None and _is_another(entry, known)
     if is_another and known.state not in _ASKED_BY_ITSELF:
         return entry.standing in _LIVE  # charged a second time, or after all
     if entry.standing is Standing.DECLINED:

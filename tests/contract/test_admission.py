@@ -172,6 +172,15 @@ def test_a_command_twice_in_one_batch_is_one_operation(desk: Desk) -> None:
     assert 1 == len(admitted.operations)
 
 
+def test_a_record_that_comes_twice_in_one_batch_is_answered_once(desk: Desk) -> None:
+    """A partition that was rewound while it was read: neither its letter nor its conflict spoils the batch."""
+    of = command()
+    desk.admit(admission(of))
+    other = admission(replace(of, money=Money(99, "USD")))
+    desk.admit(other, other, letters=[letter(1), letter(1)])
+    assert ["dead 1", "conflict"] == [it.message.event_id for it in desk.outbox]
+
+
 def test_a_dead_letter_is_unique_by_its_coordinates(desk: Desk, stage: JournalStage) -> None:
     """A record that is read again after a crash is no second dead letter, in whatever batch and session it comes."""
     desk.admit(letters=[letter(1), letter(2)])

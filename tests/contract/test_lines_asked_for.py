@@ -144,6 +144,37 @@ def test_whoever_asks_hastens_and_is_answered(desk: Desk, stage: JournalStage) -
     assert b"verification:q1" == dict(last.headers)["answers"]
 
 
+def test_nobody_is_answered_by_what_a_dead_session_may_not_have_told(
+    desk: Desk, stage: JournalStage
+) -> None:
+    """While its news lies unpublished in another session, a question waits; it was used up without an answer."""
+    of, operation = _undecided(desk)
+    question = _question(of, "q1")
+    with working(stage, "heir") as heir:
+        heir.admit(admission(question))
+        stage.sql("UPDATE operation SET session_id = 'heir'")  # the finder gathered it
+        waits = Wait(60.0, "not seen", asked=True)
+        heir.write(Park(heir.load(operation.operation_id), waits))
+        assert ([], Stage.QUEUED) == (heir.outbox, _stage_of(stage, question))
+        stage.sql("UPDATE session SET watermark = next_number WHERE session_id = 'one'")
+        heir.write(Park(heir.load(operation.operation_id), waits))
+        assert Stage.CONCLUDED == _stage_of(stage, question)
+        assert b"verification:q1" == dict(heir.outbox[-1].message.headers)["answers"]
+
+
+def test_more_questions_than_one_record_names_are_all_answered(desk: Desk) -> None:
+    """Each is named once, fifty to a record."""
+    of, operation = _undecided(desk)
+    desk.admit(*(admission(_question(of, f"q{number}")) for number in range(120)))
+    desk.write(Park(desk.load(operation.operation_id), Wait(60.0, "not seen", asked=True)))
+    headers = [
+        dict(it.message.headers) for it in desk.outbox if "answers" in dict(it.message.headers)
+    ]
+    named = [it["answers"].decode().split(",") for it in headers]
+    assert [50, 50, 20] == [len(it) for it in named]
+    assert {f"verification:q{number}" for number in range(120)} == {x for it in named for x in it}
+
+
 @pytest.mark.parametrize(
     ("about", "version", "counts"),
     [

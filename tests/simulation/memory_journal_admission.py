@@ -20,7 +20,7 @@ from handlers.domain.commands import (
 from handlers.domain.payments import Payment, Request
 from handlers.domain.recovery import Inquiry, Stage
 from handlers.ports import Message, Operation
-from tests.simulation.memory_journal_ground import MemoryGround, RefusedError
+from tests.simulation.memory_journal_ground import MemoryGround
 from tests.simulation.memory_journal_lanes import adopt, grant, hasten, wait_for_payments
 from tests.simulation.memory_journal_outbox import (
     dead_letters,
@@ -87,21 +87,20 @@ def _planned(ground: MemoryGround, move: Admit) -> _Plan:
         plan.fates = [Fate.ADMITTED] * len(plan.new)
     else:
         _find_fates(ground, move, plan=plan)
-    if plan.repeats or plan.letters:
-        _insist_single(ground, plan)
     return plan
 
 
 def _find_fates(ground: MemoryGround, move: Admit, *, plan: _Plan) -> None:
     plan.fates = [_fate(ground, it, new=plan.new) for it in move.admissions]
-    answered = ground.database.answers
+    answered = set[str]()  # in this batch
     letters = list(move.dead_letters)
     for admission, fate in zip(move.admissions, plan.fates, strict=True):
         if fate is Fate.CONFLICT:
             letters.append(DeadLetter(admission.source, admission.conflict()))
-        elif fate is Fate.REPEATED and admission.source.key not in answered:
-            message = _answer(ground, admission)
+        elif fate is Fate.REPEATED and (key := admission.source.key) not in answered:
+            message = None if key in ground.database.answers else _answer(ground, admission)
             if message is not None:
+                answered.add(key)
                 plan.repeats.append((admission, message))
     plan.letters = letters
 
@@ -142,15 +141,6 @@ def _answer(ground: MemoryGround, repeat: Admission) -> Message | None:
         operation_id=None if plain else command.operation_id,
     )
     return told and quoted(told, name=REPEAT_OF, value=repeat.source.key)
-
-
-def _insist_single(ground: MemoryGround, plan: _Plan) -> None:
-    """One row for each record: PostgreSQL's unique constraint would refuse the whole batch."""
-    answered = ground.database.answers
-    keys = [repeat.source.key for repeat, _ in plan.repeats]
-    keys += [it.source.key for it in plan.letters if it.source.key not in answered]
-    if len(keys) > 1 and len(set(keys)) < len(keys):
-        raise RefusedError("unique constraint uq_outbox_answers is violated")
 
 
 def _claim(ground: MemoryGround, plan: _Plan) -> list[OperationRow]:

@@ -59,11 +59,12 @@ def last_told(
     return None
 
 
-def tell_verifications(ground: MemoryGround, over: Sequence[str], *, told: Message | None) -> None:
+def tell_verifications(ground: MemoryGround, over: Sequence[str], *, told: Message) -> None:
     """Answer these verifications of one payment with the snapshot that is told of it."""
-    if over and told is not None:
-        names = ",".join(sorted(over)[:_MOST_NAMED])
-        write_outbox(ground, [quoted(told, name=ANSWERS, value=names)])
+    names = sorted(over)
+    for first in range(0, len(names), _MOST_NAMED):
+        some = ",".join(names[first : first + _MOST_NAMED])
+        write_outbox(ground, [quoted(told, name=ANSWERS, value=some)])
 
 
 def quoted(message: Message, *, name: str, value: str) -> Message:

@@ -179,10 +179,9 @@ def _answer_those_in_line(ground: MemoryGround, row: OperationRow) -> None:
     if not row.folder.line:
         return
     heed_rulings(ground, row.folder)
-    over = answer_verifications(ground, row.folder)
-    if over:
-        told = last_told(ground, row.payment_id, topic=ground.limits.status_topic)
-        tell_verifications(ground, over, told=told)
+    told = last_told(ground, row.payment_id, topic=ground.limits.status_topic)
+    if told is not None:  # else a dead session told it, and may not have published it
+        tell_verifications(ground, answer_verifications(ground, row.folder), told=told)
 
 
 def _parked(of: Operation, move: Park, *, stage: Stage) -> Operation:

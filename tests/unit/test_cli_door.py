@@ -46,6 +46,8 @@ COMMANDS = [
     ["dead-letters", "show"],
     ["dead-letters", "replay"],
     ["dead-letters", "drop"],
+    ["reconcile"],
+    ["rebuild"],
     ["health"],
     ["demo"],
 ]

@@ -105,8 +105,21 @@ def test_a_row_of_another_transaction(state: PaymentState, standing: Standing) -
     if state in {S.REQUESTED, S.UNKNOWN, S.HELD}:
         assert (standing in NEWS[state] - {T.DECLINED}) == (found is not None)
         return
+    if standing is T.RETURNED:
+        return
     assert (standing in {T.RESERVED, T.TAKEN, T.SETTLED, T.HELD}) == (found is not None)
     assert found is None or (None, OURS) == (found.settlement, found.other)
+
+
+@pytest.mark.parametrize("state", PaymentState)
+def test_what_the_bank_returns_has_an_id_of_its_own(state: PaymentState) -> None:
+    """It is no second charge: the details of the one that we know say what came back.
+
+    Source: Authorize.Net lists a returned eCheck as a transaction beside the original, under its invoice number.
+    """
+    found = asked(entry(T.RETURNED), known(state, transaction_id=OTHER))
+    assert (T.RETURNED in NEWS[state]) == (found is not None)
+    assert found is None or "" == found.other
 
 
 @pytest.mark.parametrize("standing", Standing)

@@ -25,7 +25,10 @@ _KEEPALIVE: Final = {
 
 
 def engine(url: str, *, role: str, pool_size: int = 2) -> Engine:
-    """An engine on psycopg; `role` is shown in pg_stat_activity. Raises InvalidValueError for an unusable URL."""
+    """An engine on psycopg; `role` is shown in pg_stat_activity. Raises InvalidValueError for an unusable URL.
+
+    A session's engines end their role with its id: whoever takes it over finds its connections by that.
+    """
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):  # a bare ValueError is a port that is no number

@@ -14,7 +14,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Engine, bindparam, delete, func, insert, literal, select, text, update
+from sqlalchemy import (
+    Engine,
+    Integer,
+    Text,
+    bindparam,
+    column,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    table,
+    text,
+    update,
+)
 from sqlalchemy.exc import DBAPIError
 
 from db_client.failures import away
@@ -136,6 +150,26 @@ def end_if_expired(engine: Engine, *, session_id: str) -> bool:
             select(session.c.ended_at).where(session.c.session_id == session_id)
         ).one_or_none()
         return row is not None and row.ended_at is not None
+
+
+def drop_connections(engine: Engine, *, session_id: str) -> int:
+    """End the database connections of another session whose lease ran out; how many there were.
+
+    PostgreSQL ends what is idle inside a db_txn by itself. But a process that was frozen while it sent a statement in
+    pieces (some eight kilobytes each) is not idle: its locks stay for as long as it is frozen, and no time-out before
+    PostgreSQL 17 ends that. Its connection carries the session's id as the end of its `application_name`.
+    """
+    name, pid = column("application_name", Text), column("pid", Integer)
+    alive = select(lease.c.session_id).where(
+        lease.c.session_id == session_id, lease.c.alive_until > func.clock_timestamp()
+    )
+    with engine.begin() as connection:
+        ended = connection.execute(
+            select(func.pg_terminate_backend(pid))
+            .select_from(table("pg_stat_activity"))
+            .where(func.right(name, len(session_id)) == session_id, ~alive.exists())
+        )
+        return len(ended.all())
 
 
 def dead_sessions(engine: Engine, *, me: str, group: str, settled_s: float) -> list[str]:

@@ -1,12 +1,13 @@
 """The group's other sessions, as the janitor sees them. All methods raise Unavailable while the database is away."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from db_client.failures import away
-from db_client.sessions import dead_sessions, end_if_expired
+from db_client.sessions import dead_sessions, drop_connections, end_if_expired
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,11 @@ class Sessions:
             raise away(error) from None
 
     def end_if_expired(self, session_id: str) -> bool:
-        """End its row where its lease ran out; True where it is ended now."""
+        """End its row where its lease ran out, its connections first; True where it is ended now."""
+        with suppress(
+            DBAPIError
+        ):  # of another database role it may not be: then its locks are waited for
+            drop_connections(self.engine, session_id=session_id)
         try:
             return end_if_expired(self.engine, session_id=session_id)
         except DBAPIError as error:

@@ -79,7 +79,7 @@ class Session:
         """Live until `stop`, or until it is over: then raises SessionOver. Raises Unavailable where it cannot start."""
         url = self._settings.journal_url.get_secret_value()
         engines = {
-            role: engine(url, role=f"payment-worker {role}", pool_size=size)
+            role: engine(url, role=f"payment-worker {role} {self.session_id}", pool_size=size)
             for role, size in (("journal", 1), ("lease", 1), ("reads", 4))
         }
         try:

@@ -3,9 +3,10 @@
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 
+import psycopg
 import pytest
 from sqlalchemy import text
 
@@ -16,10 +17,12 @@ from db_client.sessions import (
     Started,
     boottime,
     dead_sessions,
+    drop_connections,
     end_if_expired,
     end_session,
     start_session,
 )
+from db_client.takeovers import Sessions
 from handlers.domain.errors import SessionOver
 from handlers.domain.payments import Snapshot
 from handlers.domain.recovery import Stage
@@ -105,6 +108,35 @@ def test_an_expired_lease_is_never_revived(stage: JournalStage) -> None:
         wait_for(lambda: over)
         assert left_s(stage) < 0
         assert ["kept"] == dead(stage)
+
+
+def test_a_frozen_session_that_holds_its_row_is_cut_off(stage: JournalStage) -> None:
+    """Frozen while it sent a statement in pieces it is not idle: the server waits for it for ever, its heir not."""
+    session_row(stage)
+    sessions = Sessions(stage.engine, me="me", group="tests", settled_s=0.0)
+    with closing(
+        psycopg.connect(
+            stage.url,
+            application_name="payment-worker journal kept",
+            options="-c idle_in_transaction_session_timeout=500ms",
+        )
+    ) as frozen:
+        frozen.pgconn.enter_pipeline_mode()
+        frozen.pgconn.send_query_params(b"UPDATE session SET watermark = 1", [])
+        frozen.pgconn.send_flush_request()
+        frozen.pgconn.flush()  # and never the end of it
+        wait_for(lambda: sessions.dead() == ["kept"])
+        assert sessions.end_if_expired("kept")
+
+
+def test_nobody_cuts_off_a_session_that_lives(stage: JournalStage) -> None:
+    """Only a lease that ran out makes its connections anybody else's business."""
+    with kept(stage, lease_s=5.0):
+        own = engine(stage.url, role="payment-worker journal kept", pool_size=1)
+        with own.connect() as connection:
+            assert 0 == drop_connections(stage.engine, session_id="kept")
+            assert 1 == connection.execute(text("SELECT 1")).scalar_one()
+        own.dispose()
 
 
 def test_the_lease_of_an_ended_session_is_not_renewed(stage: JournalStage) -> None:

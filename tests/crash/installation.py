@@ -38,7 +38,7 @@ SHORT: Final = {
     "shutdown_grace_s": "5",
     "in_flight": "10",
 }
-RESTS_WITHIN_S: Final = 60.0
+RESTS_WITHIN_S: Final = 120.0  # a thread of the Kafka client that hangs is given up after 60
 _ONE_MIGRATION: Final = threading.Lock()
 _CHARGE: Final = "createTransactionRequest"
 

@@ -14,6 +14,7 @@ from sqlalchemy import Text, and_, bindparam, exists, func, or_, select, text, u
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from db_client.ground import Ground
+from db_client.moves import FINDER_TOPIC_ID
 from db_client.recordset import given, rows
 from db_client.tables import attempt, operation, payment
 from handlers.domain.commands import Kind
@@ -191,6 +192,9 @@ _is_verification_in_line = and_(
     operation.c.stage == Stage.QUEUED.value,
     operation.c.kind == Kind.VERIFICATION.value,
     operation.c.command[("ruling", "why")].as_string().is_(None),  # a person's word is heeded first
+    # What the worker itself has seen is no question about the lane's holder: a return, a second charge, a settlement.
+    operation.c.topic_id != FINDER_TOPIC_ID,
+    operation.c.operation_id.not_like("verification:settled-%"),
 )
 _ASKED_FOR: Final = select(operation.c.payment_id).where(_is_verification_in_line).distinct()
 _ANSWERED_BY_ASKING: Final = (

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from handlers.domain.commands import Command
 from handlers.domain.intents import Intent
@@ -158,6 +159,11 @@ class Rehomed:
 @dataclass(frozen=True, slots=True)
 class GoOn:
     """Put what was deferred until now back in line, and wake whoever was forgotten there."""
+
+
+FINDER_TOPIC_ID: Final = (
+    "finder"  # where a verification of the finder's own making says that it came from
+)
 
 
 @dataclass(frozen=True, slots=True)

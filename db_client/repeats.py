@@ -19,7 +19,12 @@ _headers: Final = msgspec.msgpack.Decoder(list[tuple[str, bytes]])
 # The last snapshot that was told of a payment, unless it still waits in another session's outbox: then the answer to
 # the repeat is on its way already. Of a request: the last one that was told about itself.
 _LAST_TOLD: Final = (
-    select(outbox.c.topic, outbox.c.key, outbox.c.value, outbox.c.headers, outbox.c.event_id)
+    select(
+        *outbox.c["topic", "key", "value", "headers", "event_id"],
+        or_(outbox.c.session_id == bindparam("me"), outbox.c.number < session.c.watermark).label(
+            "is_told"
+        ),
+    )
     .join(session, session.c.session_id == outbox.c.session_id)
     .where(
         outbox.c.payment_id == bindparam("payment_id"),
@@ -28,7 +33,6 @@ _LAST_TOLD: Final = (
             bindparam("operation_id", type_=Text).is_(None),
             outbox.c.operation_id == bindparam("operation_id", type_=Text),
         ),
-        or_(outbox.c.session_id == bindparam("me"), outbox.c.number < session.c.watermark),
     )
     .order_by(outbox.c.created_at.desc(), outbox.c.number.desc())
     .limit(1)
@@ -46,6 +50,8 @@ def last_told(
         "me": ground.session_id,
     }
     for row in ground.rows(_LAST_TOLD, parameters):
+        if not row["is_told"]:  # nor may an older one be told behind it
+            break
         headers = tuple(_headers.decode(row["headers"]))
         return Message(row["topic"], row["key"], row["value"], headers, row["event_id"])
     return None

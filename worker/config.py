@@ -203,15 +203,15 @@ class Settings(BaseSettings):
     askers_ca_file: Path | None = Field(
         None, description="Certificate authority of that URL, where it is not a public one."
     )
-    fuse_run: Annotated[int, Field(ge=0, le=100_000)] = Field(
+    fuse_run: Annotated[int, Field(ge=0, le=10_000)] = Field(
         100,
         description="So many dead letters in a row stop the intake of their topic; 0 is never.",
     )
-    fuse_share: Annotated[float, Field(ge=0, le=1)] = Field(
+    fuse_share: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.5,
         description="Such a share of dead letters among the last fuse_window records of a topic stops its intake; 0 is never.",
     )
-    fuse_window: Annotated[int, Field(ge=10, le=100_000)] = Field(
+    fuse_window: Annotated[int, Field(ge=10, le=10_000)] = Field(
         200, description="Over how many records of a topic the share is taken."
     )
     most_waiting: Annotated[int, Field(ge=1, le=10_000_000)] = Field(

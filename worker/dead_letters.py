@@ -18,7 +18,7 @@ from handlers.domain.card_numbers import bytes_hold_card_number
 from handlers.ports import Message
 from worker.routes import MAX_MESSAGE_BYTES, dead_letter_topic
 
-# On the replay of a letter whose record was suspect: since when it can have been sent. Heeded beside our signature.
+# On the replay of a letter whose record was suspect: since when it can have been sent.
 SUSPECT_HEADER: Final = "worker_suspect_since"
 
 

@@ -4,7 +4,7 @@ The exception is Unavailable (the schema registry is down): then nobody can say 
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -40,18 +40,19 @@ class Decoder:
     def decode(self, record: Record, *, now: datetime) -> Admission | DeadLetter:
         """What `record` is. Raises Unavailable where the schema registry is needed and away."""
         found = self._command(record, now)
+        since = _suspect_since(record)
+        told = replace(record, suspect_since=since)  # a letter of it keeps the suspicion
         if isinstance(found, Flaw):
-            return letter(record, found, sealer=self.sealer)
+            return letter(told, found, sealer=self.sealer)
         trace = record.headers.get("traceparent", b"")
-        since = record.suspect_since or self._replayed_suspect(record)
         return Admission(
             command=found,
             source=record.source,
             since=since,
             traceparent=trace.decode() if _TRACEPARENT.fullmatch(trace) else "",
             suspect=since is not None,
-            conflict=lambda: letter(record, _CONFLICT, sealer=self.sealer).message,
-            refused=lambda: letter(record, _REFUSED, sealer=self.sealer).message,
+            conflict=lambda: letter(told, _CONFLICT, sealer=self.sealer).message,
+            refused=lambda: letter(told, _REFUSED, sealer=self.sealer).message,
         )
 
     def _command(self, record: Record, now: datetime) -> Command | Flaw:
@@ -75,17 +76,6 @@ class Decoder:
         if record.key != command.payment_id.encode():
             return Flaw(Reason.INVALID, "key: the record's key must be the payment id", "key")
         return self._stale(record, now=now) or self._not_allowed(command, record)
-
-    def _replayed_suspect(self, record: Record) -> datetime | None:
-        """Since when the replay of a suspect's dead letter may have been sent; only we and our operator say so."""
-        told = record.headers.get(SUSPECT_HEADER)
-        if told is None or not self._is_ours(self._signed(record)):
-            return None
-        try:
-            since = datetime.fromisoformat(told.decode())
-        except ValueError:  # which bytes that are no text also raise
-            return None
-        return since if since.tzinfo is not None else None
 
     def _signed(self, record: Record) -> SignedRecord:
         return SignedRecord(
@@ -126,6 +116,20 @@ class Decoder:
             value=record.value,
             signature=record.signature,
         )
+
+
+def _suspect_since(record: Record) -> datetime | None:
+    """The earliest moment at which it can have been sent: by where it lies, and by what its dead letter said.
+
+    The header is heeded whoever wrote it, for it only adds care: what is suspect is asked for before it may be sent.
+    """
+    try:
+        told = datetime.fromisoformat(record.headers.get(SUSPECT_HEADER, b"").decode())
+    except ValueError:  # which bytes that are no text also raise
+        return record.suspect_since
+    if told.tzinfo is None:
+        return record.suspect_since
+    return min(told, record.suspect_since or told)
 
 
 def _is_inner(command: Command) -> bool:

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Final, NoReturn
 
 from db_client.group_commit import GroupCommit, JournalRefusedError
-from db_client.moves import Admission, Admit, Held, Source, Walked
+from db_client.moves import FINDER_TOPIC_ID, Admission, Admit, Held, Source, Walked
 from db_client.observing import Expired, Known, Observations
 from handlers.domain.commands import Settlement, VerifyPayment
 from handlers.domain.errors import Unavailable
@@ -27,7 +27,6 @@ from worker.crew import Crew
 from worker.own_signature import sign
 from worker.telemetry import log
 
-TOPIC_ID: Final = "finder"  # where a verification of the finder's own making says that it came from
 _LAG: Final = timedelta(hours=1)  # how late a row may show up in a list
 _FIRST: Final = timedelta(days=2)  # how far back an account is walked that never was
 _A_SECOND: Final = 100
@@ -143,7 +142,7 @@ class Walker:
         """Under an id that nobody else can have used before: transaction ids are told, so the rest could be guessed."""
         name = verification.verification_id
         key = verification.payment_id.encode()
-        seal = sign(self.signing_key, topic=TOPIC_ID, record_key=key, value=name.encode())
+        seal = sign(self.signing_key, topic=FINDER_TOPIC_ID, record_key=key, value=name.encode())
         return replace(verification, verification_id=f"{name}-{seal[:_SEAL_CHARACTERS].decode()}")
 
 
@@ -151,7 +150,7 @@ def _admission(verification: VerifyPayment) -> Admission:
     """The same verification has the same source, so that a second one is nothing new."""
     name = hashlib.sha256(verification.operation_id.encode()).digest()
     offset = int.from_bytes(name[:8], "big") >> 1
-    source = Source(topic=TOPIC_ID, topic_id=TOPIC_ID, partition=0, offset=offset)
+    source = Source(topic=FINDER_TOPIC_ID, topic_id=FINDER_TOPIC_ID, partition=0, offset=offset)
     return Admission(
         command=verification,
         source=source,

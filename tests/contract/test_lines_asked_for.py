@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from db_client.moves import Answer, Conclude, Open, Park
+from db_client.moves import FINDER_TOPIC_ID, Answer, Conclude, Fate, Open, Park, Source
 from handlers.domain.commands import (
     Command,
     InitiatePayment,
@@ -160,6 +160,33 @@ def test_nobody_is_answered_by_what_a_dead_session_may_not_have_told(
         heir.write(Park(heir.load(operation.operation_id), waits))
         assert Stage.CONCLUDED == _stage_of(stage, question)
         assert b"verification:q1" == dict(heir.outbox[-1].message.headers)["answers"]
+
+
+def test_no_older_news_is_told_behind_what_another_session_may_not_have_told(
+    desk: Desk, stage: JournalStage
+) -> None:
+    """Whoever asks again waits for the newest: an older snapshot would take back what the outside is about to hear."""
+    of, operation = _undecided(desk)
+    with working(stage, "heir") as heir:
+        stage.sql("UPDATE session SET watermark = next_number WHERE session_id = 'one'")
+        loaded = desk.load(operation.operation_id)
+        news = News(_WHY, Fact.TAKEN, authorised_minor=1, captured_minor=1, transaction_id="60001")
+        _carry(desk, loaded, news=news)
+        assert [Fate.REPEATED] == list(heir.admit(admission(of, offset=99)).fates)
+        assert [] == heir.outbox
+
+
+def test_what_the_worker_has_seen_itself_waits_for_its_turn(
+    desk: Desk, stage: JournalStage
+) -> None:
+    """A return or a second charge is no question about the lane's holder: it was used up unread behind a refund."""
+    of, operation = _undecided(desk)
+    seen, again = _question(of, "seen-60002-returned-x"), _question(of, "settled-60001")
+    source = Source(FINDER_TOPIC_ID, FINDER_TOPIC_ID, 0, 17)
+    desk.admit(admission(seen, source=source), admission(again))
+    desk.write(Park(desk.load(operation.operation_id), Wait(60.0, "not seen", asked=True)))
+    assert [Stage.QUEUED] * 2 == [_stage_of(stage, seen), _stage_of(stage, again)]
+    assert [operation.operation_id] != _due(desk)
 
 
 def test_more_questions_than_one_record_names_are_all_answered(desk: Desk) -> None:

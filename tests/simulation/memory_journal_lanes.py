@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Final
 
+from db_client.moves import FINDER_TOPIC_ID
 from handlers.domain.commands import Kind, VerifyPayment, VoidPayment
 from handlers.domain.recovery import Stage
 from handlers.domain.states import RequestState
@@ -129,12 +130,19 @@ def heed_rulings(ground: MemoryGround, folder: Folder) -> None:
             ground.database.move(row, stage=row.stage, due_at=due_at)
 
 
+def _is_our_own(row: OperationRow) -> bool:
+    """What the worker itself has seen is no question about the lane's holder."""
+    return row.source.topic_id == FINDER_TOPIC_ID or row.operation_id.startswith(
+        "verification:settled-"
+    )
+
+
 def answer_verifications(ground: MemoryGround, folder: Folder) -> list[str]:
     """Verifications in line that are over: whoever holds the lane has asked just now, for them too."""
     over: list[str] = []
     for row in [it for it in folder.line if it.kind is Kind.VERIFICATION]:
         assert isinstance(row.command, VerifyPayment)
-        if row.command.ruling is not None:  # a person's word is heeded first
+        if row.command.ruling is not None or _is_our_own(row):  # a person's word is heeded first
             continue
         assert row.request is not None
         ground.database.touch(row)

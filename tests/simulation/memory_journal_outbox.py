@@ -54,8 +54,8 @@ def last_told(
         if row.message.topic != topic or operation_id not in {None, row.operation_id}:
             continue
         teller = sessions.get(row.session_id)
-        if teller is not None and (row.session_id == ground.me or row.number < teller.watermark):
-            return row.message
+        is_told = row.session_id == ground.me or (teller and row.number < teller.watermark)
+        return row.message if is_told else None  # nor may an older one be told behind it
     return None
 
 

@@ -112,23 +112,38 @@ def test_a_record_that_the_journal_may_have_forgotten_is_suspect() -> None:
     assert (True, since) == (found.suspect, found.since)
 
 
-def test_the_replay_of_a_suspect_is_one_where_we_say_so() -> None:
-    """Only beside our own signature, and only a moment: else anybody could say since when to search."""
+def test_the_replay_of_a_suspect_is_one_whoever_says_so() -> None:
+    """It only adds care, so no signature is asked of it; the earliest moment counts, and what is none says nothing."""
     since = NOW - timedelta(hours=2)
-    plain = record(encoded())
-    ours = {**signed(plain), SUSPECT_HEADER: since.isoformat().encode()}
-    found = DECODER.decode(replace(plain, headers=ours), now=NOW)
-    assert isinstance(found, Admission)
-    assert (True, since) == (found.suspect, found.since)
-    for headers_of_it in (
-        {SUSPECT_HEADER: ours[SUSPECT_HEADER]},
-        {**ours, SIGNATURE_HEADER: b"0" * 64},
-        {**ours, SUSPECT_HEADER: b"2026-11-20T10:00:00"},
-        {**ours, SUSPECT_HEADER: b"\xff"},
-    ):
-        other = DECODER.decode(replace(plain, headers=headers_of_it), now=NOW)
+    header = {SUSPECT_HEADER: since.isoformat().encode()}
+    for later in (None, NOW):
+        found = DECODER.decode(record(encoded(), headers=header, suspect_since=later), now=NOW)
+        assert isinstance(found, Admission)
+        assert (True, since) == (found.suspect, found.since)
+    for wrong in (b"2026-11-20T10:00:00", b"\xff", b"", b"soon"):
+        other = DECODER.decode(record(encoded(), headers={SUSPECT_HEADER: wrong}), now=NOW)
         assert isinstance(other, Admission)
         assert (False, None) == (other.suspect, other.since)
+
+
+def test_a_replayed_suspect_keeps_its_suspicion_as_a_letter_again() -> None:
+    """Of whatever kind: unreadable, a conflict, or refused. Regression: its second replay was sent unasked."""
+    since = NOW - timedelta(hours=2)
+    header = {SUSPECT_HEADER: since.isoformat().encode()}
+    unreadable = DECODER.decode(record(b"no Avro", headers=header), now=NOW)
+    assert isinstance(unreadable, DeadLetter)
+    found = DECODER.decode(record(encoded(), headers=header), now=NOW)
+    assert isinstance(found, Admission)
+    for message in (unreadable.message, found.conflict(), found.refused()):
+        assert since.isoformat().encode() == dict(message.headers)["dlq.suspect_since"]
+
+
+def test_a_suspect_by_its_header_is_exempt_from_nothing() -> None:
+    """Only what lies where the journal lost time may be old, or come without its asker."""
+    header = {SUSPECT_HEADER: (NOW - timedelta(hours=2)).isoformat().encode()}
+    stale = DECODER.decode(record(encoded(), headers=header, timestamp_ms=0), now=NOW)
+    assert isinstance(stale, DeadLetter)
+    assert Reason.STALE.value == headers(stale)["dlq.reason"]
 
 
 def test_a_suspect_is_never_stale() -> None:

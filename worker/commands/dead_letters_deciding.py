@@ -85,10 +85,11 @@ class Desk:
                     going.append((letter, go))
         if dry_run:
             return results + [Result(it, "would_be_replayed", go.note) for it, go in going]
+        fresh: set[str] = set()
         if going:
             send(self.settings.kafka_properties(), [go.record for _, go in going])
-            self._write([it for it, _ in going], What.REPLAYED)
-        return results + [Result(it, "replayed", go.note) for it, go in going]
+            fresh = self._write([it for it, _ in going], What.REPLAYED)
+        return results + [_sent(it, go, fresh=fresh) for it, go in going]
 
     def drop(self, letters: Iterable[Letter]) -> Iterator[Result]:
         """Set them aside: nothing is published, and nothing goes away."""
@@ -117,6 +118,14 @@ def _before(letter: Letter, decision: Decision, *, wanted: What) -> Result:
         else "Its record is on its way"
     )
     return Result(letter, "already_decided", f"{text}. {instead}.", is_as_wanted=False)
+
+
+def _sent(letter: Letter, go: Go, *, fresh: set[str]) -> Result:
+    """Its record is published; whether that is also what the books say."""
+    if letter.letter_id in fresh:
+        return Result(letter, "replayed", go.note)
+    text = "Its record is published, but somebody else decided about it at the same moment, and that is what is kept."
+    return Result(letter, "replayed", text, is_as_wanted=False)
 
 
 def _chunks(letters: Iterable[Letter]) -> Iterator[list[Letter]]:

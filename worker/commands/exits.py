@@ -26,8 +26,9 @@ EXIT_CODES: Final[Mapping[int, str]] = MappingProxyType(
         NO: "the answer is no: a check failed, unhealthy, not found, not ready, not in time",
         WRONG: "wrong usage or settings",
         UNAVAILABLE: "a neighbour is unavailable: the text says which one, where, and what to do",
-        BREAKS: "`reconcile`: breaks are open",
-        INCOMPLETE: "`reconcile`: no break is open, but a book could not be read to its end: nothing was proven",
+        BREAKS: "`reconcile`, `rebuild`: breaks are open",
+        INCOMPLETE: "`reconcile`, `rebuild`: no break is open, but a book could not be read to its end: nothing was"
+        " proven",
         NOT_DONE: "`publish`: with `--wait`, something was declined, refused, failed or is a dead letter, or with"
         " `--skip-bad`, bad lines were left out",
         CRASHED: "a fault of this program",

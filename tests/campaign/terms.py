@@ -62,8 +62,11 @@ class Terms:
 
     @property
     def calm_s(self) -> float:
-        """Nothing new for so long: the lists were walked twice, and nothing was seen in them."""
-        return 2 * self.walk_every_s + 2
+        """Nothing new for so long: the lists show what was done last, were walked twice, and nothing was seen in them.
+
+        `reconcile` is run after that; a refund of the last seconds that no list shows yet would be a break.
+        """
+        return max(2 * self.walk_every_s, self.lag_s) + 2
 
     @property
     def rests_within_s(self) -> float:

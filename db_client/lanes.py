@@ -18,7 +18,7 @@ from db_client.moves import FINDER_TOPIC_ID
 from db_client.recordset import given, rows
 from db_client.tables import attempt, operation, payment
 from handlers.domain.commands import Kind
-from handlers.domain.recovery import Stage
+from handlers.domain.recovery import LOOKED_AGAIN, Stage
 from handlers.domain.states import RequestState
 
 _these = given(payment_id=Text())
@@ -194,7 +194,7 @@ _is_verification_in_line = and_(
     operation.c.command[("ruling", "why")].as_string().is_(None),  # a person's word is heeded first
     # What the worker itself has seen is no question about the lane's holder: a return, a second charge, a settlement.
     operation.c.topic_id != FINDER_TOPIC_ID,
-    operation.c.operation_id.not_like("verification:settled-%"),
+    ~operation.c.operation_id.startswith(LOOKED_AGAIN),
 )
 _ASKED_FOR: Final = select(operation.c.payment_id).where(_is_verification_in_line).distinct()
 _ANSWERED_BY_ASKING: Final = (
@@ -241,8 +241,10 @@ def heed_rulings(ground: Ground, payments: Collection[str]) -> None:
 
 def asked_for(ground: Ground, payments: Collection[str]) -> list[str]:
     """Those of these payments about which a verification in line asks."""
+    if not payments:
+        return []
     asked = rows([{"payment_id": it} for it in sorted(payments)])
-    return sorted(row["payment_id"] for row in ground.rows(_ASKED_FOR, asked)) if payments else []
+    return sorted(row["payment_id"] for row in ground.rows(_ASKED_FOR, asked))
 
 
 def answer_verifications(ground: Ground, payments: Collection[str]) -> dict[str, list[str]]:

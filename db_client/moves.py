@@ -12,6 +12,9 @@ from handlers.domain.payments import Snapshot
 from handlers.domain.verdicts import Evidence
 from handlers.ports import Message, Operation, Wait
 
+# Where a verification of the finder's own making says that it came from.
+FINDER_TOPIC_ID: Final = "finder"
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -159,11 +162,6 @@ class Rehomed:
 @dataclass(frozen=True, slots=True)
 class GoOn:
     """Put what was deferred until now back in line, and wake whoever was forgotten there."""
-
-
-FINDER_TOPIC_ID: Final = (
-    "finder"  # where a verification of the finder's own making says that it came from
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,11 @@ from sqlalchemy import ColumnElement, and_, bindparam, exists, func, or_, select
 from db_client.tables import operation, payment, position
 from handlers.domain.recovery import Stage
 
-RECORDS_UNREAD: Final = exists().where(position.c.next_offset < position.c.suspect_below)
-"""Whether records of lost time are still to be read again."""
+IS_UNREAD: Final = position.c.next_offset < position.c.suspect_below
+"""Whether a partition still has records of lost time to be read again."""
+
+RECORDS_UNREAD: Final = exists().where(IS_UNREAD)
+"""Whether any has."""
 
 IS_ORPHAN: Final[ColumnElement[bool]] = and_(
     operation.c.session_id == bindparam("me"),

@@ -40,6 +40,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import DBAPIError
 
 from db_client.failures import away
+from db_client.orphans import IS_UNREAD
 from db_client.rebuild_rows import InTheWay, Left, Living, Oldest, Reach, Rebuild
 from db_client.recordset import given, rows
 from db_client.tables import finder, lease, operation, payment, position, rebuild, session
@@ -246,7 +247,7 @@ _LEFT: Final = (
         func.count().filter(_is_homeless).label("homeless"),
         select(func.count())
         .select_from(position)
-        .where(position.c.next_offset < position.c.suspect_below)
+        .where(IS_UNREAD)
         .scalar_subquery()
         .label("partitions"),
         select(func.count()).select_from(_LIVING.subquery()).scalar_subquery().label("workers"),

@@ -20,7 +20,7 @@ from handlers.decisions import (
 from handlers.domain.commands import Ruling, VerifyPayment, VoidPayment
 from handlers.domain.facts import Facts, Needs, Sight, Standing
 from handlers.domain.payments import News, Payment
-from handlers.domain.recovery import Inquiry
+from handlers.domain.recovery import SETTLED_SINCE, Inquiry
 from handlers.domain.states import Fact, PaymentState, RequestFact
 from handlers.domain.verdicts import Advice, Definite, Reason, Unknown
 from handlers.ports import LateCharge, Operation, Rules
@@ -141,7 +141,7 @@ def _look_again(
         return None
     return VerifyPayment(
         payment_id=operation.payment.payment_id,
-        verification_id=f"settled-{sight.transaction_id}",
+        verification_id=f"{SETTLED_SINCE}{sight.transaction_id}",
         issued_at=now,
         reason="captured without us, and settled since",
     )

@@ -187,7 +187,6 @@ class Publisher:
         up inside of a callback, where it leaves the library as SystemError.
         """
         self._insist_ours()
-        self._lives()
         producer.begin_transaction()
         for row in batch:
             message = row.message
@@ -269,13 +268,13 @@ class Publisher:
                 self._metadata = self._kafka.metadata(
                     {**self._properties, "group.id": group, "log_level": "2"}
                 )
-            self._lives()
         except KafkaException as error:
             raise Unavailable("Kafka", error.args[0].str()) from None
         # The local lease may be wrong (a paused machine, a clock that was set): the janitor ends the row before it
         # fences, so whoever claims the identity after that sees here that it is no longer theirs.
         if self.ended():
             raise SessionOver("this session was ended by another: its producer publishes no more")
+        self._lives()
         mark = self._kafka.watermark(
             self._properties, group=self._group, session_id=self._session_id, topic=self._progress
         )

@@ -185,7 +185,8 @@ async def watch_over(beats: Callable[[], Mapping[str, float]]) -> None:
     stuck = ""
     while not stuck:
         await asyncio.sleep(_STATE_S)
-        stuck = run_state.silent({name: beats()[name] for name in _KAFKA_THREADS})
+        heard = beats()
+        stuck = run_state.silent({name: heard[name] for name in _KAFKA_THREADS})
     raise SessionOver(stuck)
 
 

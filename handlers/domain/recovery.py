@@ -11,6 +11,10 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+# How the id begins under which a verb looks once more, and that of its operation. It waits for its turn in the line.
+SETTLED_SINCE: Final = "settled-"
+LOOKED_AGAIN: Final = f"verification:{SETTLED_SINCE}"
+
 
 class Stage(StrEnum):
     """How far the journal says that an operation has come."""

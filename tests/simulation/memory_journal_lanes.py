@@ -6,7 +6,7 @@ from typing import Final
 
 from db_client.moves import FINDER_TOPIC_ID
 from handlers.domain.commands import Kind, VerifyPayment, VoidPayment
-from handlers.domain.recovery import Stage
+from handlers.domain.recovery import LOOKED_AGAIN, Stage
 from handlers.domain.states import RequestState
 from handlers.domain.verdicts import Advice, Reason
 from tests.simulation.memory_journal_ground import MemoryGround
@@ -132,9 +132,7 @@ def heed_rulings(ground: MemoryGround, folder: Folder) -> None:
 
 def _is_our_own(row: OperationRow) -> bool:
     """What the worker itself has seen is no question about the lane's holder."""
-    return row.source.topic_id == FINDER_TOPIC_ID or row.operation_id.startswith(
-        "verification:settled-"
-    )
+    return row.source.topic_id == FINDER_TOPIC_ID or row.operation_id.startswith(LOOKED_AGAIN)
 
 
 def answer_verifications(ground: MemoryGround, folder: Folder) -> list[str]:

@@ -107,7 +107,7 @@ class Stage:
             ready=lambda: _is_ready(state),
             env={**self.worker_environment(**settings), "WORKER_STATE_FILE": str(state)},
             start_timeout_s=60,
-            advice="Its log says why.",
+            advice="mend what its log says, and start anew",
         )
         self.workers.append(kept)
         return kept

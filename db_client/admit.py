@@ -178,8 +178,10 @@ class Terms:
     orphan_wait_s: float
 
 
-def admit(ground: Ground, move: Admit, *, terms: Terms) -> Admitted:
-    """Admit one polled batch."""
+def admit(ground: Ground, move: Admit, *, terms: Terms) -> Admitted | None:
+    """Admit one polled batch; None where it was judged under another incarnation of the database."""
+    if move.judged_under - {ground.incarnation}:
+        return None
     first = _first_of_each(move.admissions)
     claimed = _claim(ground, first, deadline_s=terms.deadline_s)
     initiations = [it for it in claimed if isinstance(first[it].command, InitiatePayment)]
@@ -389,4 +391,5 @@ def _operation(
         inquiry=inquiry,
         traceparent=admission.traceparent,
         canceled=command.payment_id in canceled,
+        record=admission.source.coordinates,
     )

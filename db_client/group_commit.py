@@ -103,6 +103,11 @@ class GroupCommit:
         self.beat = time.monotonic()
         self.available = True
 
+    @property
+    def incarnation(self) -> str:
+        """Of the database, as it was when this session last reached it. From any thread."""
+        return self._incarnation
+
     def start(self) -> None:
         """Begin to work."""
         self._thread.start()

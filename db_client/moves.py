@@ -10,7 +10,7 @@ from handlers.domain.commands import Command
 from handlers.domain.intents import Intent
 from handlers.domain.payments import Snapshot
 from handlers.domain.verdicts import Evidence
-from handlers.ports import Message, Operation, Wait
+from handlers.ports import Coordinates, Message, Operation, Wait
 
 # Where a verification of the finder's own making says that it came from.
 FINDER_TOPIC_ID: Final = "finder"
@@ -29,6 +29,11 @@ class Source:
     def key(self) -> str:
         """The record's coordinates as one text."""
         return f"{self.topic_id}:{self.partition}:{self.offset}"
+
+    @property
+    def coordinates(self) -> Coordinates:
+        """The same, for whoever does not need the topic's name."""
+        return Coordinates(self.topic_id, self.partition, self.offset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,12 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Admit:
-    """One polled batch in one commit: commands, dead letters and the partitions' positions."""
+    """One polled batch in one commit: commands, dead letters and the partitions' positions.
+
+    `judged_under`: the incarnations of the database under which its partitions were placed. Nothing is admitted, and
+    None is answered, where the database has become another since: it may have been put back in time, so that where to
+    read from, and what is suspect, must be found out anew.
+    """
 
     admissions: Sequence[Admission]
     dead_letters: Sequence[DeadLetter]
@@ -80,6 +90,7 @@ class Admit:
     since: Mapping[tuple[str, str, int], datetime] = field(default_factory=dict)
     # For partitions in which suspects were read: what they were read under. The position keeps that time, or the next
     # assignment would look for the rest of them from today on only.
+    judged_under: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from db_client.finders import ASKED_ELSEWHERE, STRAYED
 from db_client.orphans import ORPHANS
 from db_client.payment_rows import payment_of, request_of
 from db_client.sealing import SealBrokenError, Sealer
-from db_client.tables import attempt, evidence, operation, payment, position, session
+from db_client.tables import attempt, evidence, operation, outbox, payment, position, session
 from handlers.domain.commands import (
     Command,
     InitiatePayment,
@@ -40,7 +40,7 @@ from handlers.domain.commands import (
 from handlers.domain.intents import About
 from handlers.domain.recovery import Inquiry, Stage
 from handlers.domain.states import RequestState
-from handlers.ports import Operation, Origin
+from handlers.ports import Coordinates, Operation, Origin
 
 _IN_WORK: Final = operation.c.stage != Stage.CONCLUDED.value
 # What waits in line, or for its time, is not woken here: the journal puts it into work (`lanes.py`).
@@ -241,6 +241,12 @@ class Reader:
             row = connection.execute(own).one_or_none()
         return row is None or row.ended_at is not None
 
+    def holds(self, number: int) -> bool:
+        """Whether the row of this session's outbox with this number is there."""
+        own = (outbox.c.session_id == self._session_id, outbox.c.number == number)
+        with self._connection() as connection:
+            return bool(connection.execute(select(exists().where(*own))).scalar_one())
+
     def due(self, *, most: int, held: Sequence[str] = ()) -> list[str]:
         """Ids of what is due, the longest overdue first, without those in `held`."""
         return self._ids(_DUE, most=most, held=held)
@@ -358,6 +364,7 @@ class Reader:
             follow_up=command_json.from_json(row["follow_up"], secret=None)
             if row["follow_up"]
             else None,
+            record=Coordinates(row["topic_id"], row["partition"], row["offset"]),
         )
 
 

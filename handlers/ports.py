@@ -35,13 +35,22 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class Coordinates:
+    """Where the record of a command lies: the topic's id outlives its name."""
+
+    topic_id: str
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
     """A command in work: how far it came, and the `token` that guards every move (raised at each takeover).
 
     `request` is None for an initiation. `attempt` is the number of the intent that is open or asked for, else of the
     next; `tried` is what the last one was. `origin`: how its payment began, None for the initiation itself. `canceled`:
     a void of this payment came before its initiation. `ruling`: a person's word about it that waits to be applied.
-    `follow_up`: the command that its last news asks for, published with the events.
+    `follow_up`: the command that its last news asks for, published with the events. `record`: where it was read.
     """
 
     operation_id: str
@@ -60,6 +69,7 @@ class Operation:
     canceled: bool = False
     ruling: Ruling | None = None
     follow_up: Command | None = None
+    record: Coordinates | None = None
 
     @property
     def snapshot(self) -> Snapshot:

@@ -41,6 +41,8 @@ class Crew:
     Questions to the gateway have a team of their own: after a bad day there may be thousands of them, and they must
     neither keep new payments out nor be kept out by them. All that are due are asked at once, for they share a
     scan; how many calls that makes is bounded by the gateway's adapter.
+
+    Nothing is planned, and so sent, before Kafka has `heard` that its record was read (`offsets.py`).
     """
 
     def __init__(
@@ -50,12 +52,14 @@ class Crew:
         in_flight: int,
         most_waiting: int,
         healthy: Callable[[], bool],
+        heard: Callable[[Operation], bool],
         metrics: Metrics,
         on_over: Callable[[SessionOver], None],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._house = house
         self._healthy = healthy
+        self._heard = heard
         self._metrics = metrics
         self._on_over = on_over
         self._loop = loop
@@ -98,6 +102,10 @@ class Crew:
             with self._lock:
                 self._on_the_way += len(operations)
             self._loop.call_soon_threadsafe(self._take, operations)
+
+    def wake(self) -> None:
+        """What waits may go on. From any thread."""
+        self._loop.call_soon_threadsafe(self.pump)
 
     def occupied(self) -> list[str]:
         """Ids that are in memory here, or set aside: the janitor need not look for them."""
@@ -143,7 +151,7 @@ class Crew:
         healthy = self._healthy()
         while team.queue and len(team.tasks) < team.most and not self._closed:
             operation = team.queue.popleft()
-            if not healthy and _step(operation) is Step.PLAN:
+            if _step(operation) is Step.PLAN and not (healthy and self._heard(operation)):
                 waiting.append(operation)
                 continue
             task = self._loop.create_task(self._run(operation), name=operation.operation_id)

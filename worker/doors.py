@@ -16,8 +16,13 @@ class JournalDoor(Protocol):
         """Partition → how far it was read. Raises Unavailable."""
         ...
 
-    def admit(self, move: Admit) -> "Future[Admitted]":
-        """One batch in one commit."""
+    @property
+    def incarnation(self) -> str:
+        """Of the database, as it was when this session last reached it."""
+        ...
+
+    def admit(self, move: Admit) -> "Future[Admitted | None]":
+        """One batch in one commit; None where it was judged under another incarnation."""
         ...
 
     def topic_ids(self, names: Sequence[str]) -> dict[str, str]:
@@ -39,4 +44,8 @@ class CrewDoor(Protocol):
 
     def take(self, operations: Sequence[Operation]) -> None:
         """Start these. From any thread."""
+        ...
+
+    def wake(self) -> None:
+        """Look again at what waits. From any thread."""
         ...

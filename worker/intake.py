@@ -1,10 +1,10 @@
 """Intake: one thread owns the consumer. Poll, decode, admit in one commit of the journal, only then commit the offsets.
 
-It starts each partition at the journal's position; Kafka's committed offsets are for lag displays, and a hint: a record
-below them that the journal does not know is one that the journal forgot, and is admitted as suspect. So is one below
-what `rebuild` wrote down, for Kafka's offsets may be lost as well. While anything that a payment needs is down, or
-enough is in flight, the partitions are paused and polling goes on, so that the member stays in its group. Nothing here
-waits without a bound. A topic whose fuse has blown (`fuse.py`) stays paused.
+It starts each partition at the journal's position, and what the journal may have forgotten is admitted as suspect
+(`placing.py`); when the database was started anew, both are found out again, and what was judged before that is not
+admitted. While anything that a payment needs is down, or enough is in flight, the partitions are paused and polling
+goes on, so that the member stays in its group. Nothing here waits without a bound. A topic whose fuse has blown
+(`fuse.py`) stays paused.
 
 The loop's body is `turn`, which needs no thread (`turns.py`): the simulation steps it with a consumer of its own.
 """
@@ -18,7 +18,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from confluent_kafka import (
-    OFFSET_BEGINNING,
     Consumer,
     KafkaError,
     KafkaException,
@@ -34,6 +33,7 @@ from worker.decode import Decoder
 from worker.doors import CrewDoor, JournalDoor
 from worker.fuse import Blown, Fuse
 from worker.offsets import Offsets
+from worker.placing import places
 from worker.records import Assigned, Read, came_out_as, flaw_of, to_record, weighed
 from worker.telemetry import Metrics, log, where
 from worker.turns import AT_ONCE, Pause, Turn, go_through
@@ -63,6 +63,7 @@ class Intake:
     eager: bool  # each rebalance takes all partitions and deals them anew
     unhindered: frozenset[str]  # topics that are read however much waits: they can end the waiting
     on_over: Callable[[SessionOver], None]
+    offsets: Offsets
     connect: Callable[[dict[str, Any]], Consumer] = _connected
     monotonic: Callable[[], float] = time.monotonic
     beat: float = field(default_factory=time.monotonic)
@@ -73,10 +74,6 @@ class Intake:
     _crowded: bool = False
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
-    _offsets: Offsets = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._offsets = Offsets(self.crew.take, self.monotonic)
 
     def start(self) -> None:
         """Join the group and begin."""
@@ -115,11 +112,24 @@ class Intake:
     def turn(self, consumer: Consumer) -> Turn[None]:
         """One turn of the loop: what can be read now is admitted. Raises SessionOver."""
         self.beat = self.monotonic()
+        self._insist_placed()
         yield from self._place(consumer)
-        self._offsets.commit(consumer)
+        self._settle(consumer)
         room = self._breathe(consumer)
         messages = consumer.consume(min(room, self.batch) or 1, timeout=_POLL_S)
         yield from self._handle(consumer, messages)
+
+    @property
+    def misplaced(self) -> bool:
+        """Whether partitions were placed under another incarnation of the database."""
+        now = self.journal.incarnation
+        return any(part.incarnation != now for part in self._assigned.values())
+
+    def _insist_placed(self) -> None:
+        if self.misplaced:
+            log.warning("the journal was started anew: partitions are placed anew")
+            self._unplaced.extend(TopicPartition(*part) for part in self._assigned)
+            self._assigned.clear()
 
     def stale_topic(self, ids: Mapping[str, str]) -> str:
         """A topic of ours whose id is not the one of `ids` (topic name → id) any more, or ""."""
@@ -139,27 +149,12 @@ class Intake:
 
     def _assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Assign at the journal's position. Raises Unavailable before anything is assigned."""
-        ids = self.journal.topic_ids(sorted({it.topic for it in partitions}))
-        known = {topic_id: self.journal.positions(topic_id) for topic_id in ids.values()}
-        hints = consumer.committed(partitions, timeout=_SETTLE_S) if partitions else []
-        for hint in hints:
-            if hint.error is not None:  # without it nobody could say what the journal forgot
-                raise Unavailable("Kafka", hint.error.str())
-        placed = []
-        for hint in hints:
-            topic_id = ids[hint.topic]
-            position = known[topic_id].get(hint.partition)
-            start = OFFSET_BEGINNING if position is None else position.next_offset
-            placed.append(TopicPartition(hint.topic, hint.partition, start))
-            oldest = self.now() - timedelta(seconds=self.decoder.max_age_s)
-            self._assigned[hint.topic, hint.partition] = Assigned(
-                topic_id,
-                suspect_below=max(hint.offset, position.suspect_below if position else 0),
-                suspect_since=oldest if position is None else position.updated_at,
-            )
-            if position is not None and position.next_offset > hint.offset:
-                # its last owner died before it committed
-                self._offsets.note(hint.topic, hint.partition, offset=position.next_offset)
+        oldest = self.now() - timedelta(seconds=self.decoder.max_age_s)
+        found = places(
+            partitions, consumer, journal=self.journal, offsets=self.offsets, oldest=oldest
+        )
+        placed = [it for it, _ in found]
+        self._assigned.update({(it.topic, it.partition): part for it, part in found})
         self._take_on(consumer, placed)
         waiting = [it for it in placed if self._paused or not self._may_be_read(it.topic)]
         # A pause outlives revocation and assignment in librdkafka: without this, a partition that was given back while
@@ -172,7 +167,7 @@ class Intake:
             log.info("partition assigned", topic=it.topic, partition=it.partition, offset=it.offset)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._offsets.forget([(it.topic, it.partition) for it in partitions])
+        self.offsets.forget([(it.topic, it.partition) for it in partitions])
         for it in partitions:
             self._assigned.pop((it.topic, it.partition), None)
         gone = {(it.topic, it.partition) for it in partitions}
@@ -229,11 +224,14 @@ class Intake:
         records = [it for it in (self._record(message) for message in messages) if it is not None]
         if not records:
             return
+        under = frozenset(part.incarnation for part in self._assigned.values())
         decoded = yield from self._decoded(consumer, records)
         read = self._fused(consumer, decoded)
-        move = self._move(read)
+        move = replace(self._move(read), judged_under=under)
         yield AT_ONCE
         admitted = yield from self._admitted(consumer, move)
+        if admitted is None:
+            return  # all of it is read again, once the partitions are placed anew
         self._commit_offsets(consumer, move)
         self._count(move, admitted)
         fates = iter(admitted.fates)
@@ -241,7 +239,7 @@ class Intake:
         blown = self.fuse.count([weighed(record, flaw) for record, _, flaw in came_out])
         if blown is not None:
             self._stop_topic(consumer, blown)
-        self._offsets.begin(admitted.operations)
+        self.crew.take(admitted.operations)
 
     def _fused(self, consumer: Consumer, read: Sequence[Read]) -> list[Read]:
         """What of the batch may be admitted: nothing of a topic whose records have gone bad all at once."""
@@ -313,7 +311,7 @@ class Intake:
                     raise SessionOver(f"stopped while it waited: {unavailable}") from None
         return read
 
-    def _admitted(self, consumer: Consumer, move: Admit) -> Turn[Admitted]:
+    def _admitted(self, consumer: Consumer, move: Admit) -> Turn[Admitted | None]:
         """Wait for the commit; a record that the database refuses is found by bisection and becomes a dead letter."""
         try:
             return (yield from self._await(consumer, self.journal.admit(move)))
@@ -321,16 +319,21 @@ class Intake:
             log.error("the journal refuses a batch", count=len(move.admissions), why=str(refused))
         if len(move.admissions) > 1:
             middle = len(move.admissions) // 2
-            first = yield from self._admitted(consumer, Admit(move.admissions[:middle], [], {}))
+            half = Admit(move.admissions[:middle], [], {}, judged_under=move.judged_under)
+            first = yield from self._admitted(consumer, half)
             rest = replace(move, admissions=move.admissions[middle:])
             second = yield from self._admitted(consumer, rest)
+            if first is None or second is None:
+                return None
             return Admitted([*first.fates, *second.fates], [*first.operations, *second.operations])
         bad = [DeadLetter(it.source, it.refused()) for it in move.admissions]
         letters = replace(move, admissions=[], dead_letters=[*move.dead_letters, *bad])
-        yield from self._await(consumer, self.journal.admit(letters))
-        return Admitted([Fate.REFUSED for _ in bad], [])
+        written = yield from self._await(consumer, self.journal.admit(letters))
+        return written and Admitted([Fate.REFUSED for _ in bad], [])
 
-    def _await(self, consumer: Consumer, future: "Future[Admitted]") -> Turn[Admitted]:
+    def _await(
+        self, consumer: Consumer, future: "Future[Admitted | None]"
+    ) -> Turn[Admitted | None]:
         """The commit's result; meanwhile the member stays in its group by polling paused partitions."""
         while True:
             yield Pause(_PAUSE_S, until=future)
@@ -352,16 +355,25 @@ class Intake:
                 consumer.seek(TopicPartition(topic, partition, offset))
 
     def _commit_offsets(self, consumer: Consumer, move: Admit) -> None:
-        """Tell Kafka how far was read.
+        """Tell Kafka how far was read."""
+        for (topic, topic_id, partition), offset in move.positions.items():
+            if (topic, partition) in self._assigned:
+                self.offsets.note(topic, partition, topic_id=topic_id, offset=offset)
+        self._settle(consumer)
 
-        While it reads again what the journal forgot, the hint stays where it is: whoever is given the partition in
-        the middle of that (a rebalance, a second crash) must still hear how far it was read before.
-        """
-        for (topic, _, partition), offset in move.positions.items():
-            part = self._assigned.get((topic, partition))
-            if part is not None and offset >= part.suspect_below:
-                self._offsets.note(topic, partition, offset=offset)
-        self._offsets.commit(consumer)
+    def _settle(self, consumer: Consumer) -> None:
+        """Kafka hears what it has not heard; what waits for that goes on."""
+        news = self.offsets.commit(consumer)
+        if self.offsets.asks:
+            try:
+                ids = self.journal.topic_ids(self.topics)
+            except Unavailable as unavailable:
+                log.warning("how far Kafka has heard is not known", why=str(unavailable))
+            else:
+                names = {topic_id: name for name, topic_id in ids.items()}
+                news |= self.offsets.ask(consumer, names)
+        if news:
+            self.crew.wake()
 
     def _count(self, move: Admit, admitted: Admitted) -> None:
         for fate in admitted.fates:

@@ -31,6 +31,7 @@ from worker.fuse import Fuse
 from worker.intake import Intake
 from worker.janitor import Janitor, Rounds
 from worker.kafka_admin import Admin, fence
+from worker.offsets import Offsets
 from worker.publisher import Publisher
 from worker.run_state import RunState
 from worker.telemetry import Metrics
@@ -64,8 +65,13 @@ class JournalDoor:
         """Partition → how far it was read."""
         return self.reader.positions(topic_id)
 
-    def admit(self, move: Admit) -> "Future[Admitted]":
-        """One batch in one commit."""
+    @property
+    def incarnation(self) -> str:
+        """Of the database, as it was when this session last reached it."""
+        return self.commits.incarnation
+
+    def admit(self, move: Admit) -> "Future[Admitted | None]":
+        """One batch in one commit; None where it was judged under another incarnation."""
         return self.commits.submit(move)
 
     def topic_ids(self, names: Sequence[str]) -> dict[str, str]:
@@ -166,9 +172,10 @@ def build(ground: Ground, loop: asyncio.AbstractEventLoop) -> Parts:
     commits = _commits(ground, publisher)
     publisher.told = lambda mark: commits.post(Mirror(mark))
     reader = Reader(ground.reading, session_id=session_id, sealer=wiring.sealer(settings))
-    publisher.ended = reader.ended
+    publisher.ended, publisher.holds = reader.ended, reader.holds
     gateway = wiring.gateway(settings, lease=ground.lease, metrics=metrics, now=ground.lease.now)
     records = wiring.records(settings, metrics=metrics)
+    offsets = Offsets()
     crew = Crew(
         House(
             gateway=gateway,
@@ -181,6 +188,7 @@ def build(ground: Ground, loop: asyncio.AbstractEventLoop) -> Parts:
         in_flight=settings.in_flight,
         most_waiting=settings.most_waiting,
         healthy=lambda: not down(commits, gateway=gateway, records=records, publisher=publisher),
+        heard=offsets.heard,
         metrics=metrics,
         on_over=ground.on_over,
         loop=loop,
@@ -198,6 +206,7 @@ def build(ground: Ground, loop: asyncio.AbstractEventLoop) -> Parts:
         eager=settings.kafka_group_protocol == "classic",
         unhindered=frozenset({wiring.topics(settings).name(routes.VERIFICATION)}),
         on_over=ground.on_over,
+        offsets=offsets,
     )
     janitor = _janitor(ground, reader=reader, commits=commits, crew=crew, intake=intake, loop=loop)
     commits.on_granted = janitor.poke

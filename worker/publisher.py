@@ -5,6 +5,9 @@ the progress topic in a group without members. Both commit or neither does, so a
 says what is published. It is mirrored in the journal after the commit, because the offsets of such a group expire.
 `flush()` stands before the offsets: without it they race the records' registration and each kafka_txn costs 100 ms.
 
+What has waited for more than a moment is looked up in the journal first: a worker that stood still while the journal
+was put back in time would tell what is forgotten, behind the newer news of whoever found it out again.
+
 The loop's body is `turn`, which needs no thread (`turns.py`): the simulation steps it on a `KafkaDoor` of its own.
 """
 
@@ -13,7 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
@@ -29,6 +32,7 @@ _MAX_PENDING: Final = 10_000
 _GATHER_S: Final = 0.004  # what concludes within this time shares a kafka_txn
 _REST_S: Final = 0.5
 _TIMEOUT_S: Final = 30.0
+_FRESH: Final = timedelta(seconds=1)
 
 
 def _producer(properties: dict[str, Any]) -> Producer:
@@ -89,6 +93,7 @@ class Publisher:
         self._metadata: Any = None
         self.told: Callable[[int], None] = lambda _watermark: None
         self.ended: Callable[[], bool] = lambda: False
+        self.holds: Callable[[int], bool] = lambda _number: True
         self.watermark = 1
         self.beat = monotonic()
         self._thread: threading.Thread | None = None
@@ -133,6 +138,10 @@ class Publisher:
     def _insist_ours(self) -> None:
         if self._closed or not self._session_alive():
             raise SessionOver("this session has ended: its producer publishes no more")
+
+    def _insist_known(self, row: Numbered) -> None:
+        if self._now() - row.created_at > _FRESH and not self.holds(row.number):
+            raise SessionOver("the journal does not know what this session was to publish")
 
     def _run(self) -> None:
         try:
@@ -206,6 +215,7 @@ class Publisher:
         offsets = [TopicPartition(self._progress, 0, batch[-1].number + 1)]
         producer.send_offsets_to_transaction(offsets, self._metadata, _TIMEOUT_S)
         yield AT_ONCE
+        self._insist_known(batch[-1])
         self._lives()
         producer.commit_transaction(_TIMEOUT_S)
         yield AT_ONCE

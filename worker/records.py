@@ -19,6 +19,7 @@ _FLAWS: Final = {Fate.CONFLICT: Reason.CONFLICT, Fate.REFUSED: Reason.REFUSED}
 class Assigned:
     """One partition of ours: its topic's id, and the offset below which an unknown record is suspect.
 
+    That was found out under this `incarnation` of the database, and holds no longer (`placing.py`).
     Such a record was first read after the journal wrote the position that it has now, so it was not sent before
     `suspect_since`; a journal without a position knows only how old a command may be.
     """
@@ -26,6 +27,7 @@ class Assigned:
     topic_id: str
     suspect_below: int
     suspect_since: datetime
+    incarnation: str
 
 
 def to_record(message: Message, part: Assigned) -> Record:

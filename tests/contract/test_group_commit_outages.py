@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from db_client.group_commit import LostTimeError
-from db_client.moves import Admit, Answer, Mirror, Open
+from db_client.moves import Admit, Admitted, Answer, Mirror, Open
 from handlers.domain.errors import SessionOver
 from handlers.domain.payments import Payment, Snapshot
 from handlers.domain.recovery import Stage
@@ -245,4 +245,27 @@ def test_a_restored_copy_without_loss_lets_the_session_live(
         stage.engine.dispose()
         assert Stage.OPEN is desk.load(of.operation_id).stage
         desk.write(Mirror(2))
+        assert [] == desk.over
+
+
+def test_what_was_judged_before_the_journal_was_started_anew_is_not_admitted(
+    stage: JournalStage, tmp_path: Path
+) -> None:
+    """It may have been put back in time: where to read from, and what is suspect, must be found out anew."""
+    with working(stage) as desk:
+        desk.write(Mirror(1))
+        before = frozenset({desk.commits.incarnation})
+        backup = tmp_path / f"backup-{next(_backups)}"
+        stage.server.backup(backup)
+        stage.server.restore(backup)
+        place = ("payments", "topic-1", 0)
+        stage.engine.dispose()
+        [nothing] = desk.write(Admit([admission()], [], {place: 7}, judged_under=before))
+        assert nothing is None
+        assert [] == stage.sql("SELECT operation_id FROM operation")
+        assert [] == stage.sql("SELECT next_offset FROM position")
+        after = frozenset({desk.commits.incarnation})
+        assert before != after
+        [admitted] = desk.write(Admit([admission()], [], {place: 7}, judged_under=after))
+        assert isinstance(admitted, Admitted)
         assert [] == desk.over

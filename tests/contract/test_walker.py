@@ -89,6 +89,7 @@ def walker(
         in_flight=1,
         most_waiting=10,
         healthy=lambda: True,
+        heard=lambda _: True,
         metrics=Metrics(),
         on_over=desk.over.append,
         loop=asyncio.get_running_loop(),

@@ -14,7 +14,7 @@ from db_client.audit import JournalBook, read_journal
 from tests.crash.asked_verbs import Asker, Volley, asks_early
 from tests.crash.crash_table import Row
 from tests.crash.installation import Installation, installed, wait_until
-from tests.crash.outcomes import Succession, is_over, rows_of
+from tests.crash.outcomes import Succession, has_voided_tests, is_over, rows_of
 from tests.crash.stations import Chain, Station, Verb
 from worker.demo.audit import is_at_rest
 from worker.demo.kept_process import KeptProcess
@@ -120,6 +120,7 @@ class _Stage:
                 len(book.entries) >= len(self.installation.published)
                 and known.issuperset(asked)
                 and is_at_rest(book)
+                and has_voided_tests(book)
                 and is_over(book)
             )
 

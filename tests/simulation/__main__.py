@@ -21,6 +21,7 @@ from tests.simulation.sim_series import Tally, plan_of, played
 from tests.simulation.sim_story import told
 
 _STORIES: Final = 3
+_NAMED: Final = 20
 _NEWS_EVERY_S: Final = 10.0
 _WIDE: Final = 150  # columns where the output is no terminal
 
@@ -48,9 +49,14 @@ def _play(arguments: argparse.Namespace, say: Console, *, bug: str) -> Tally:
             told_at = now
             say.print(
                 f"{tally.runs:,} of {arguments.seeds:,} runs after {now - began:.0f} s,"
-                f" {len(tally.failed)} with violations"
+                f" {len(tally.failed)} with violations{_which(tally)}"
             )
     return tally
+
+
+def _which(tally: Tally) -> str:
+    """The first of them, so that nobody need wait for the end."""
+    return "".join(f" {seed}" for seed in sorted(tally.failed)[:_NAMED])
 
 
 def _show(tally: Tally, say: Console) -> None:

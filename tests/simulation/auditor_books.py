@@ -3,10 +3,10 @@
 The auditor shares no code with the worker: rows are mappings of plain values, and every name and number that it needs
 is written out a second time. Rows may carry more than is named here.
 
-- `asked`: each record that Kafka acknowledged, first come first: topic, partition, offset, operation_id ("" where it is
-  no command), payment_id, content (anything that tells two commands under one id apart), amount_minor (of a refund of
-  just so much, else None).
-- `letters`: topic (of the command), partition, offset, reason.
+- `asked`: each record that Kafka acknowledged, first come first: n, topic, partition, offset, operation_id ("" where it
+  is no command), payment_id, content (anything that tells two commands under one id apart), amount_minor (of a refund
+  of just so much, else None).
+- `letters`: topic (of the command), partition, offset, reason, n.
 - `events`: everything that a read_committed consumer saw, in each partition's order: topic (payment_status,
   order_events, notification_events), event_id, payment_id, version, n, repeat_of, answers (operation ids); of a status
   also state, reason_code, request (None, or kind, request_id, state), authorised_minor, captured_minor, refunded_minor,

@@ -103,12 +103,34 @@ def _scan_of(payment_id: str, at: float) -> dict[str, Any]:
     return {"invoice_number": number_of(f"initiation:{payment_id}"), "at": at}
 
 
+def refused_and_asked_again(*, at: int) -> Doctor:
+    """A command that became a dead letter, and the same once more at that moment."""
+    again = {"operation_id": "void:v99"}
+    return all_of(
+        added("asked", _of("void:v7"), offset=98, n=9001, **again),
+        added("asked", _of("void:v7"), offset=99, n=at, **again),
+        added("letters", {"reason": "unreadable"}, offset=98, n=9002),
+    )
+
+
+def opened_and_forgotten(*, lost: tuple[int, int], at: int) -> Doctor:
+    """A refund that was opened at that moment, and sent when nothing of it was on disk; `lost`: what was forgotten."""
+    opened = {"what": "open", "applied": True, "operation_id": "refund:r1", "n": at}
+    return all_of(
+        changed("sends", _of("refund:r1"), known=None, n=9003),
+        added("moves", {"what": "answer", "session": "s1"}, **opened),
+        agreed(lost=[lost]),
+    )
+
+
 _SENT = {"about": "charge", **_of("initiation:p1")}
 
 P1: Final[list[tuple[str, Doctor, str]]] = [
     ("command lost", all_of(left_out("operations", **_of("verification:q1")),
      left_out("moves", **_of("verification:q1"))), "an acknowledged command is lost"),
     ("offsets before admit", added("asked", _of("void:v7"), operation_id="void:v99", offset=99),
+     "an acknowledged command is lost"),
+    ("asked again behind its letter", refused_and_asked_again(at=9003),
      "an acknowledged command is lost"),
     ("letter lost", left_out("letters", reason="unreadable"), "an acknowledged command is lost"),
     ("letter without reason", changed("letters", {"reason": "conflict"}, reason=""),
@@ -146,6 +168,8 @@ P2: Final[list[tuple[str, Doctor, str]]] = [
 ]  # fmt: skip
 P3: Final[list[tuple[str, Doctor, str]]] = [
     ("sent before open", changed("sends", _of("refund:r1"), known=None),
+     "sent, and nothing of it was on disk"),
+    ("opened only after a loss of time", opened_and_forgotten(lost=(9000, 9001), at=9002),
      "sent, and nothing of it was on disk"),
     ("sent otherwise", changed("sends", _of("refund:r1"),
      known={"state": "open", "invoice_number": "X", "session_id": "s1"}),

@@ -79,7 +79,8 @@ _FOLLOWS: Final = {
     "conflicted": frozenset({"voided", "expired", "refunded", "captured", "authorized", "failed"}),
 }
 # A journal that forgot tells anew what it knows still, and finds out anew what the gateway has: why it had said no it
-# cannot know any more, a charge that was undone meanwhile is one that brought nothing, refunds are found one by one.
+# cannot know any more, a charge that was undone meanwhile is one that brought nothing, refunds are found one by one. A
+# void says not whose it was: the void's, or that of a refund of the whole.
 _FOUND_BEFORE: Final = frozenset({"captured", "settled", "partially_refunded", "voided"})
 _ANEW: Final = frozenset({"declined", "failed", "unknown"})
 _GAVE_BACK: Final = frozenset({"partially_refunded", "refunded"})
@@ -87,6 +88,7 @@ _AFTER_A_LOSS: Final = {
     state: follows | (_ANEW if state else set()) | (_FOUND_BEFORE if state in _GAVE_BACK else set())
     for state, follows in _FOLLOWS.items()
 }
+_AFTER_A_LOSS["voided"] |= {"refunded"}
 _TOOK_NOTHING: Final = frozenset({"voided", "failed"})
 _TOTALS: Final = ("authorised_minor", "refunded_minor", "captured_minor")
 

@@ -14,8 +14,16 @@ _UNDECIDED: Final = frozenset({"requested", "unknown"})
 
 
 def p1_nothing_lost(books: Books) -> Found:
-    """Each acknowledged command is final, waits in a named state with a due time, or is a dead letter with a reason."""
+    """Each acknowledged command is final, waits in a named state with a due time, or is a dead letter with a reason.
+
+    The letter of a command is that of every record which asked the same before it was written.
+    """
     letters = {_place(row): row for row in books.letters}
+    refused = {
+        (row["operation_id"], row["content"]): letters[_place(row)]["n"]
+        for row in books.asked
+        if _place(row) in letters
+    }
     taken: dict[str, object] = {}
     for row in books.asked:
         name, place = row["operation_id"], _place(row)
@@ -23,7 +31,7 @@ def p1_nothing_lost(books: Books) -> Found:
         if letter is not None:
             if not letter["reason"]:
                 yield Violation("P1", row["payment_id"], "a dead letter without a reason", _at(row))
-        elif name not in books.operation:
+        elif name not in books.operation and row["n"] > refused.get((name, row["content"]), -1):
             yield Violation("P1", row["payment_id"], "an acknowledged command is lost", _at(row))
         elif taken.setdefault(name, row["content"]) != row["content"]:
             what = "two commands under one id, and neither is a dead letter"
@@ -57,8 +65,10 @@ def _waiting(books: Books) -> Found:
 
 
 def p3_write_first(books: Books) -> Found:
-    """At the moment of each send the same intent was open in the journal."""
+    """At the moment of each send the same intent was open in the journal, or had been until the journal forgot it."""
     for send in books.sends:
+        if _was_forgotten(books, send):
+            continue
         known, payment_id = send["known"], books.payment_of.get(send["operation_id"], "")
         facts = {"operation_id": send["operation_id"], "about": send["about"], "n": send["n"]}
         if known is None:
@@ -73,6 +83,21 @@ def p3_write_first(books: Books) -> Found:
             yield Violation(
                 "P3", payment_id, "sent, and its attempt was not open", {**facts, "state": state}
             )
+
+
+def _was_forgotten(books: Books, send: Row) -> bool:
+    """Whether it was opened in time that the journal lost before the first byte left: nobody can see that coming."""
+    for first, last in books.terms.lost:
+        if last < send["n"] and any(
+            first <= row["n"] and row["n"] <= last
+            for row in books.moves
+            if row["what"] == "open"
+            and row["applied"]
+            and row["operation_id"] == send["operation_id"]
+            and row["session"] == send["session"]
+        ):
+            return True
+    return False
 
 
 def p8_a_bad_day_is_bounded(books: Books) -> Found:

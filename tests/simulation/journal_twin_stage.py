@@ -300,6 +300,7 @@ class Twins:
         reads: tuple[tuple[Callable[[], Any], Callable[[], Any]], ...] = (
             (there.ended, here.ended),
             (there.must_go_on, here.must_go_on),
+            (lambda: _held(there), lambda: _held(here)),
             (there.backlog, here.backlog),
             (lambda: there.positions("topic-1"), lambda: here.positions("topic-1")),
             (lambda: _named(there.orphans()), lambda: _named(here.orphans())),
@@ -371,6 +372,11 @@ def _some(reader: Reader | MemoryReader, held: Sequence[str]) -> tuple[list[str]
     """What is due, without these; how many where few are wanted; and what has no time."""
     due = reader.due(most=99, held=held)
     return sorted(due), len(reader.due(most=2, held=held)), sorted(reader.undated(held=held))
+
+
+def _held(reader: Reader | MemoryReader) -> list[bool]:
+    """Which of the first numbers its outbox has."""
+    return [reader.holds(it) for it in range(6)]
 
 
 def _outcome(ask: Callable[[], Any]) -> Any:

@@ -76,6 +76,11 @@ class MemoryCommits:
         self.beat = 0.0
         self.available = True
 
+    @property
+    def incarnation(self) -> str:
+        """Of the database, as it was when this session last reached it."""
+        return self._author.incarnation
+
     def start(self) -> None:
         """There is no thread to start."""
 

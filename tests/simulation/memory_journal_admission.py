@@ -45,8 +45,10 @@ class _Plan:
     letters: Sequence[DeadLetter] = ()
 
 
-def admit(ground: MemoryGround, move: Admit) -> Admitted:
-    """Admit one polled batch."""
+def admit(ground: MemoryGround, move: Admit) -> Admitted | None:
+    """Admit one polled batch; None where it was judged under another incarnation of the database."""
+    if move.judged_under - {ground.incarnation}:
+        return None
     plan = _planned(ground, move)
     rows = _claim(ground, plan)
     users = {
@@ -251,4 +253,5 @@ def _operation(ground: MemoryGround, row: OperationRow, *, canceled: bool) -> Op
         inquiry=Inquiry(0, 0, since=row.since, until=row.until, now=ground.now),
         traceparent=row.traceparent,
         canceled=canceled,
+        record=row.source.coordinates,
     )

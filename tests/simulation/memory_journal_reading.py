@@ -51,6 +51,12 @@ class MemoryReader:
         row = self.database.sessions.get(self.session_id)
         return row is None or row.ended_at is not None
 
+    def holds(self, number: int) -> bool:
+        """Whether the row of this session's outbox with this number is there."""
+        self.database.insist(self.session_id)
+        rows = self.database.estate(self.session_id).unpublished(number)
+        return bool(rows) and rows[0].number == number
+
     def due(self, *, most: int, held: Sequence[str] = ()) -> list[str]:
         """Ids of what is due, the longest overdue first, without those in `held`."""
         self.database.insist(self.session_id)
@@ -175,6 +181,7 @@ class MemoryReader:
             canceled=row.request is None and _canceled(row, payment.known.user_id),
             ruling=_ruling(row, payment.known.version),
             follow_up=row.follow_up,
+            record=row.source.coordinates,
         )
 
 

@@ -42,6 +42,7 @@ from tests.simulation.sim_commits import SimCommits
 from tests.simulation.sim_terms import DOOR
 from tests.simulation.sim_ways import Plan, Ways
 from worker.intake import Intake
+from worker.offsets import Offsets
 from worker.turns import AT_ONCE, Turn
 
 _BLOCK: Final = 4  # outbox numbers that change places with the next so many
@@ -101,7 +102,7 @@ def _hasty(house: House) -> House:
 
 
 class _Forward(Intake):
-    def _admitted(self, consumer: Any, move: Admit) -> Turn[Admitted]:
+    def _admitted(self, consumer: Any, move: Admit) -> Turn[Admitted | None]:
         if move.positions:
             yield from self._await(
                 consumer, self.journal.admit(replace(move, admissions=[], dead_letters=[]))
@@ -293,6 +294,23 @@ def _never_queued(ground: MemoryGround, payment_id: str) -> bool:
     return False
 
 
+# 19 and 20: what only a journal that is put back in time under living workers shows
+
+
+class _Eager(Offsets):
+    def heard(self, of: Any) -> bool:
+        """It goes at once, though Kafka may not know that it was read."""
+        del of
+        return True
+
+
+def _admitted_all_the_same(judged: Apply) -> Apply:
+    def applied(ground: MemoryGround, move: Admit) -> Any:
+        return judged(ground, replace(move, judged_under=frozenset()))
+
+    return applied
+
+
 def _planted(*parts: tuple[Any, str, Any]) -> Callable[[], AbstractContextManager[object]]:
     return partial(_swapped, *parts)
 
@@ -342,6 +360,11 @@ BUGS: Final[Mapping[str, Plan]] = MappingProxyType(
         ),
         "told past another session's news": Plan(
             planted=_planted((memory_journal_progress, "_is_queued", _never_queued))
+        ),
+        "sent before Kafka has heard of it": Plan(Ways(offsets=_Eager)),
+        "judged before the journal was put back": Plan(
+            apply=_with(Admit=_admitted_all_the_same),
+            planted=_planted((Intake, "misplaced", property(lambda _: False))),
         ),
     }
 )

@@ -27,7 +27,7 @@ def books(world: World) -> Books:
     database = world.database
     return Books(
         asked=world.asked,
-        letters=[_letter(it) for topic in LETTERS for it in world.kafka.records(topic)],
+        letters=[_letter(world, it) for topic in LETTERS for it in world.kafka.records(topic)],
         events=[
             row
             for topic in EVENT_TOPICS
@@ -87,13 +87,14 @@ def _headers(message: MemoryMessage) -> dict[str, bytes]:
     return dict(message.headers() or ())
 
 
-def _letter(message: MemoryMessage) -> Row:
+def _letter(world: World, message: MemoryMessage) -> Row:
     said = {name: value.decode() for name, value in _headers(message).items()}
     return {
         "topic": said.get("dlq.topic", ""),
         "partition": int(said.get("dlq.partition", -1)),
         "offset": int(said.get("dlq.offset", -1)),
         "reason": said.get("dlq.reason", ""),
+        "n": world.kafka.committed_at.get(id(message.txn), 0),
     }
 
 

@@ -14,6 +14,7 @@ from db_client.moves import Mirror, Numbered
 from db_client.sessions import Started
 from handlers.domain.errors import SessionOver, Unavailable
 from handlers.passage import House
+from handlers.ports import Operation
 from tests.simulation.memory_journal_faults import Faults
 from tests.simulation.memory_journal_finders import MemoryObservations
 from tests.simulation.memory_journal_reading import MemoryReader
@@ -72,6 +73,11 @@ class Door:
     def positions(self, topic_id: str) -> Any:
         """Partition → how far it was read."""
         return self.reader.positions(topic_id)
+
+    @property
+    def incarnation(self) -> str:
+        """Of the database, as it was when this session last reached it."""
+        return self.commits.incarnation
 
     def admit(self, move: Any) -> Any:
         """One batch in one commit."""
@@ -139,7 +145,7 @@ class Session:
             monotonic=loop.time,
         )
         self.publisher.told = lambda mark: self.commits.post(Mirror(mark))
-        self.publisher.ended = self.reader.ended
+        self.publisher.ended, self.publisher.holds = self.reader.ended, self.reader.holds
         self.gateway = ways.gateway(
             world.ledger,
             lease=lease,
@@ -152,6 +158,7 @@ class Session:
         self.records = MemoryRecords(
             world.service, fates=world.record_fates, sleep=loop.sleep, session=session_id
         )
+        self.offsets = ways.offsets(loop.time)
         self._make_crew()
         self._make_intake()
         self.janitor = self._janitor()
@@ -181,10 +188,18 @@ class Session:
             in_flight=_IN_FLIGHT,
             most_waiting=_MOST_WAITING,
             healthy=self._is_healthy,
+            heard=self._is_heard,
             metrics=METRICS,
             on_over=self.end,
             loop=self.world.loop,
         )
+
+    def _is_heard(self, of: Operation) -> bool:
+        """Intake, which may be asleep, asks Kafka where it is not."""
+        heard = self.offsets.heard(of)
+        if not heard and self.consumers:
+            self.consumers[-1].on_news()
+        return heard
 
     def _make_intake(self) -> None:
         world = self.world
@@ -203,6 +218,7 @@ class Session:
             eager=True,
             unhindered=_UNHINDERED,
             on_over=self.end,
+            offsets=self.offsets,
             connect=self._connect,
             monotonic=world.loop.time,
         )
@@ -284,9 +300,7 @@ class Session:
     def be_gone(self) -> None:
         """From now on it cannot write down any more what it hears."""
         world = self.world
-        now_s = world.loop.time()
-        since_s = min(world.unheard_since.get(it, now_s) for it in ("", self.session_id))
-        at = BEGIN + timedelta(seconds=since_s)
+        at = BEGIN + timedelta(seconds=world.mute_since(self.session_id, self.process.name))
         world.gone_at.setdefault(self.session_id, at.timestamp())
 
     def leave(self) -> None:
@@ -342,7 +356,9 @@ class Session:
             self.end(over)
 
     def _keep_lease(self) -> None:
-        """What the keeper's thread does."""
+        """What the keeper's thread does. Intake, which may be asleep, hears of a journal that was started anew."""
+        if self.consumers and self.intake.misplaced:
+            self.consumers[-1].on_news()
         if self.lease.tick():
             self.world.loop.call_later(self.lease.every_s, self._keep_lease)
 

@@ -32,8 +32,9 @@ async def rest(pause: Pause, *, least_s: float = 0.0) -> None:
 
 def _looks_around(intake: Intake, consumer: MemoryConsumer) -> bool:
     """Whether it has something to do that no news would tell it: a second try, or the end of a pause."""
-    unfinished = intake._unplaced or intake._offsets._uncommitted or intake._paused
-    return bool(unfinished) or consumer.is_deaf
+    offsets = intake.offsets
+    unfinished = intake._unplaced or intake._paused or offsets._uncommitted or offsets._missed
+    return bool(unfinished) or consumer.is_deaf or intake.misplaced
 
 
 async def keep_reading(

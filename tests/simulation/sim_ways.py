@@ -16,6 +16,7 @@ from tests.simulation.sim_rounds import SimFinder, SimJanitor
 from tests.simulation.sim_terms import DOOR, LIMITS, RULES
 from worker.crew import Crew
 from worker.intake import Intake
+from worker.offsets import Offsets
 from worker.publisher import Publisher
 
 
@@ -35,6 +36,7 @@ class Ways:
     finder: type[SimFinder] = SimFinder
     publisher: type[Publisher] = Publisher
     intake: type[Intake] = Intake
+    offsets: type[Offsets] = Offsets
     gateway: type[MemoryGateway] = MemoryGateway
     commits: type[SimCommits] = SimCommits
     sessions: type[MemorySessions] = MemorySessions

@@ -42,6 +42,7 @@ class SimWorker:
     def begin(self) -> None:
         """Start the process. Its silence will be noticed when its lease, or its kafka_txn, runs out."""
         self.process.on_silence.append(self._fell_silent)
+        self.process.on_wake.append(self._stood_still)
         self.world.loop.spawn(self.process, self.live(), name=self.process.name)
 
     def kill(self, *, lands: bool) -> None:
@@ -58,6 +59,11 @@ class SimWorker:
         world = self.world
         world.stir(LEASE_S + DEAD_S)
         world.loop.call_later(KAFKA_TXN_S + _A_MOMENT_S, world.kafka.end_overdue)
+
+    def _stood_still(self) -> None:
+        since_s = self.process.silent_since
+        assert since_s is not None
+        self.world.silences.append((self.process.name, since_s, self.world.loop.time()))
 
     async def live(self) -> None:
         """Sessions, one after the other."""

@@ -53,7 +53,11 @@ from tests.simulation.sim_wire import Said, SimDecoder
 from worker.publisher import KafkaDoor
 
 Row = dict[str, Any]
+Silence = tuple[
+    str, float, float
+]  # of which session or process, from when until when; "" all sessions
 _SOON: Final = timedelta(minutes=10)
+_BETWEEN_TRIES_S: Final = 1.0
 
 
 class SimKafka(MemoryKafka):
@@ -94,6 +98,7 @@ class World:
     lost: list[tuple[int, int]] = field(default_factory=list)
     story: list[tuple[float, str]] = field(default_factory=list)
     unheard_since: dict[str, float] = field(default_factory=dict)  # the journal, by session; "" all
+    silences: list[Silence] = field(default_factory=list)  # that are over
     gone_at: dict[str, float] = field(default_factory=dict)
     orders: dict[str, int] = field(default_factory=dict)
     alarms: dict[str, Alarm] = field(default_factory=dict)  # of each living session's janitor
@@ -175,7 +180,20 @@ class World:
             self.stir(LEASE_S + DEAD_S)
         for it in list(self.unheard_since):
             if self.database.reaches(it):
-                del self.unheard_since[it]
+                self.silences.append((it, self.unheard_since.pop(it), self.loop.time()))
+
+    def mute_since(self, session_id: str, process: str) -> float:
+        """Since when a session that does not reach the journal now could write nothing: cut off, or standing still.
+
+        A pause between two of these that is shorter than the one between two tries may have gone by unnoticed.
+        """
+        now_s = self.loop.time()
+        names = {"", session_id, process}
+        since_s = min(self.unheard_since.get(it, now_s) for it in names)
+        for name, from_s, until_s in reversed(self.silences):  # they are in the order of their ends
+            if name in names and until_s + _BETWEEN_TRIES_S >= since_s:
+                since_s = min(since_s, from_s)
+        return since_s
 
     def stray(self, of: str) -> None:
         """Something of this session's may be another one's to ask about: the other finders look."""

@@ -18,6 +18,8 @@ from tests.simulation.auditor_doctored import (
     all_of,
     changed,
     left_out,
+    opened_and_forgotten,
+    refused_and_asked_again,
 )
 
 _PROMISES: Final = {row[0] for row in DOCTORS}
@@ -75,6 +77,10 @@ def test_the_auditor_shares_no_code_with_the_worker() -> None:
 ALLOWED: Final[list[tuple[str, Doctor]]] = [
     ("a journal that forgot a send, after two complete scans",
      all_of(added("sends", {"operation_id": "initiation:p4"}, n=9000), agreed(lost=[(0, 7000)]))),
+    ("a command that was asked twice before it became a dead letter",
+     refused_and_asked_again(at=9001)),
+    ("a journal that was put back between an intent and its first byte",
+     opened_and_forgotten(lost=(9000, 9001), at=9000)),
     ("a charge that went out again after the account had been turned away",
      added("sends", {"operation_id": "initiation:p3"}, n=0, refused=True, heard_n=None)),
     ("the same news under the same id, after a loss of time",

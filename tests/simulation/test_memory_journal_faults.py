@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from db_client.group_commit import JournalRefusedError, LostTimeError
-from db_client.moves import Admit, Answer, Conclude, Mirror, Move, Numbered, Open
+from db_client.moves import Admit, Admitted, Answer, Conclude, Mirror, Move, Numbered, Open
 from db_client.moving import Limits
 from handlers.domain.errors import SessionOver, Unavailable
 from handlers.domain.payments import Snapshot
@@ -299,6 +299,20 @@ def test_a_restored_copy_without_loss_lets_the_session_live(world: World, worker
     assert isinstance(worker.write(opening(of)), Moved)
     assert Stage.OPEN is worker.load(of).stage
     assert [] == worker.over
+
+
+def test_what_was_judged_before_the_journal_was_started_anew_is_not_admitted(
+    world: World, worker: Worker
+) -> None:
+    """It may have been put back in time: where to read from, and what is suspect, must be found out anew."""
+    before = frozenset({worker.commits.incarnation})
+    world.database.restore(world.database.snapshot())
+    batch = Admit([admission()], [], {("payments", "topic-1", 0): 7}, judged_under=before)
+    assert worker.write(batch) is None
+    assert ([], []) == (list(world.database.operations), list(world.database.positions))
+    after = frozenset({worker.commits.incarnation})
+    assert before != after
+    assert isinstance(worker.write(replace(batch, judged_under=after)), Admitted)
 
 
 def test_another_timeline_ends_the_session(world: World, worker: Worker) -> None:

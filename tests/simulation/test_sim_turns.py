@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -31,6 +31,7 @@ from tests.simulation.sim_turns import keep_publishing, keep_reading
 from worker.decode import Decoder
 from worker.fuse import Fuse, FuseSettings
 from worker.intake import Intake
+from worker.offsets import Offsets
 from worker.publisher import Publisher
 from worker.telemetry import Metrics
 
@@ -58,6 +59,7 @@ class Books:
     admitted: dict[tuple[int, int], int] = field(default_factory=dict)  # place → how often
     known: dict[int, Position] = field(default_factory=dict)
     crowded: bool = False
+    incarnation: str = "one"
 
     def positions(self, topic_id: str) -> dict[int, Position]:
         """How far each partition was read."""
@@ -68,13 +70,13 @@ class Books:
         """The cluster's."""
         return self.kafka.topic_ids(names)
 
-    def admit(self, move: Admit) -> "Future[Admitted]":
+    def admit(self, move: Admit) -> "Future[Admitted | None]":
         """In one commit, after a while."""
-        future: Future[Admitted] = Future()
+        future: Future[Admitted | None] = Future()
         self.loop.call_later(self.slow_s, self._commit, move, future)
         return future
 
-    def _commit(self, move: Admit, future: "Future[Admitted]") -> None:
+    def _commit(self, move: Admit, future: "Future[Admitted | None]") -> None:
         for it in move.admissions:
             place = it.source.partition, it.source.offset
             self.admitted[place] = self.admitted.get(place, 0) + 1
@@ -89,6 +91,9 @@ class Books:
 
     def take(self, operations: Sequence[Operation]) -> None:
         """Nothing to carry."""
+
+    def wake(self) -> None:
+        """Nothing waits."""
 
 
 def now(loop: SimLoop) -> datetime:
@@ -144,6 +149,7 @@ def reading(loop: SimLoop, kafka: MemoryKafka, *, books: Books) -> tuple[Process
         eager=True,
         unhindered=frozenset(),
         on_over=lambda over: pytest.fail(str(over)),
+        offsets=Offsets(loop.time),
         connect=connect,
         monotonic=loop.time,
     )
@@ -187,6 +193,26 @@ def test_intake_struck_at_every_await(struck: str, slow_s: float) -> None:
             assert ends == offsets, strike_at
 
 
+def test_partitions_are_placed_anew_when_the_journal_was_started_anew() -> None:
+    """What it forgot is read again, from its position on; what it still knows is not."""
+    with world() as (loop, kafka):
+        books = Books(loop, kafka)
+        _, intake = reading(loop, kafka, books=books)
+        for number in range(COMMANDS):
+            command(kafka, number)
+        loop.run_for(1)
+        assert all_places(kafka) == sorted(books.admitted)
+        before = dict(books.admitted)
+        books.known = {part: replace(at, next_offset=1) for part, at in books.known.items()}
+        books.incarnation = "two"
+        command(kafka, COMMANDS)
+        loop.run_for(1)
+        assert not intake.misplaced
+        assert all_places(kafka) == sorted(books.admitted)
+        expected = {place: 1 + (place[1] >= 1) for place in before}
+        assert expected == {place: books.admitted[place] for place in before}
+
+
 def test_intake_rests_while_nothing_happens() -> None:
     """An idle worker costs a turn a second; a command wakes it at once; a broker that is away is waited for."""
     with world() as (loop, kafka):
@@ -216,6 +242,7 @@ class Telling:
     bell: Bell
     over: list[SessionOver] = field(default_factory=list)
     is_ended: bool = False
+    forgot: frozenset[int] = frozenset()  # numbers that the journal does not know any more
 
     def put(self, rows: Sequence[Numbered]) -> None:
         """Of one commit."""
@@ -242,6 +269,7 @@ def telling(loop: SimLoop, kafka: MemoryKafka, *, session: str) -> Telling:
     )
     made = Telling(process, publisher, Bell(loop), over)
     publisher.ended = lambda: made.is_ended
+    publisher.holds = lambda number: number not in made.forgot
     publisher.claim()
     loop.spawn(process, keep_publishing(publisher, made.bell))
     return made
@@ -287,6 +315,25 @@ def test_a_publisher_struck_at_every_await(struck: str) -> None:
             assert [b"event %d" % it for it in range(1, 6)] == told(kafka), strike_at
             assert again or 1 == len(first.over)
             assert not second.over
+            assert [] == loop.crashed()
+
+
+def test_a_publisher_that_stood_still_tells_nothing_that_was_forgotten() -> None:
+    """Wherever in its turn it stood: what waited for more than a moment is looked up in the journal first."""
+    for strike_at in STRIKES:
+        with world() as (loop, kafka):
+            one = telling(loop, kafka, session="one")
+            one.process.strike_at = strike_at
+            one.process.strike = lambda it=one.process: loop.freeze(it)  # type: ignore[misc]  # bound now
+            one.put(rows(1, 2))
+            loop.run_for(1)
+            before, stands = told(kafka), not one.process.runs
+            one.forgot = frozenset({2})
+            loop.run_for(2)
+            loop.wake(one.process)
+            loop.run_for(5)
+            assert before == told(kafka), strike_at
+            assert bool(one.over) == (stands and not before)
             assert [] == loop.crashed()
 
 

@@ -47,6 +47,8 @@ _FROM: Final = MappingProxyType(
         "two payments claiming one order": 0,
         "told before it is recorded": 0,
         "told past another session's news": 10,
+        "sent before Kafka has heard of it": 4200,
+        "judged before the journal was put back": 5570,
     }
 )
 

@@ -1,10 +1,12 @@
 """The crew: who finds a place, and that questions and payments do not keep each other out."""
 
 import asyncio
+from collections.abc import Collection
 
 from handlers.domain.recovery import Inquiry, Stage
 from tests.doubles.values import MIDNIGHT, operation
 from tests.doubles.world import World
+from tests.waiting import until
 from worker.crew import Crew
 from worker.telemetry import Metrics
 
@@ -12,13 +14,14 @@ IN_FLIGHT = 4
 MOST_WAITING = 1000
 
 
-def crew_of(world: World, *, healthy: bool = True) -> Crew:
-    """A crew in this world."""
+def crew_of(world: World, *, healthy: bool = True, unheard: Collection[str] = ()) -> Crew:
+    """A crew in this world; `unheard`: operations of whose records Kafka has not heard."""
     return Crew(
         world.house,
         in_flight=IN_FLIGHT,
         most_waiting=MOST_WAITING,
         healthy=lambda: healthy,
+        heard=lambda of: of.operation_id not in unheard,
         metrics=Metrics(),
         on_over=lambda _over: None,
         loop=asyncio.get_running_loop(),
@@ -49,6 +52,20 @@ async def test_there_is_no_room_while_a_neighbour_is_down() -> None:
     assert [of.operation_id] == crew.occupied()
     await crew.drain(grace_s=1)
     assert [] == world.gateway.sent
+
+
+async def test_nothing_is_sent_before_kafka_has_heard_of_it() -> None:
+    """It waits in the crew, keeps nobody else out, and goes as soon as Kafka has heard."""
+    world = World()
+    early, late = (world.journal.admit(operation()) for _ in range(2))
+    unheard = {early.operation_id}
+    crew = crew_of(world, unheard=unheard)
+    crew.take([early, late])
+    await until(lambda: [late.operation_id] == [it.operation_id for it in world.gateway.sent])
+    unheard.clear()
+    crew.wake()
+    await until(lambda: 2 == len(world.gateway.sent))
+    await crew.drain(grace_s=10)
 
 
 async def test_what_waits_is_capped_apart_from_what_runs() -> None:

@@ -49,6 +49,8 @@ class SimWorker:
         """SIGKILL. `lands`: what is on its way to the journal reaches the disk all the same."""
         self.world.loop.kill(self.process)
         if self.session is not None:
+            if not self.session.hears_the_journal:
+                self.session.be_gone()
             self.session.commits.die(lands=lands)
             self.session.leave()
         now = self.world.now().timestamp()

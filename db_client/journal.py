@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from db_client.group_commit import GroupCommit
 from db_client.moves import Answer, Conclude, Open, Outrun, Park
 from handlers.domain.commands import Command
-from handlers.domain.intents import Intent
+from handlers.domain.intents import Intent, Question
 from handlers.domain.payments import Snapshot
 from handlers.domain.verdicts import Evidence
 from handlers.ports import Lost, Message, Moved, Operation, Queued, Taken, Wait
@@ -34,10 +34,11 @@ class Journal:
         told: Snapshot,
         evidence: Evidence,
         follow_up: Command | None = None,
+        found: Question | None = None,
     ) -> Moved | Lost:
         """Append the evidence, then move payment and request."""
         moved: Moved | Lost = await self._commits.write(
-            Answer(operation, told, evidence, follow_up)
+            Answer(operation, told, evidence, follow_up, found)
         )
         return moved
 

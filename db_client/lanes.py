@@ -5,6 +5,9 @@ first in line when it is let go. Nobody takes or lets go without the payment's r
 own: the next statement then sees what the other one committed, so that no wake-up is lost between two sessions.
 A request that came before its payment is queued for nobody; the initiation's admission finds it, or the janitor, when
 its time has run out.
+
+After a loss of time suspects go first, and none that was proven absent is sent before all of them were asked for: what
+came later may have been done, and what is left to refund or to capture is not known before.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -34,7 +37,12 @@ _first = (
     .join(_these, _these.c.payment_id == operation.c.payment_id)
     .join(payment, payment.c.payment_id == operation.c.payment_id)
     .where(operation.c.stage == Stage.QUEUED.value, payment.c.held_by.is_(None))
-    .order_by(operation.c.payment_id, operation.c.arrival, operation.c.operation_id)
+    .order_by(
+        operation.c.payment_id,
+        operation.c.suspect.desc(),
+        operation.c.arrival,
+        operation.c.operation_id,
+    )
     .subquery()
 )
 _GRANT: Final = (
@@ -80,6 +88,37 @@ def release(ground: Ground, holders: Iterable[tuple[str, str]]) -> None:
     if held:
         ground.connection.execute(_RELEASE, rows(held))  # which locks them
         _give(ground, rows([{"payment_id": row["payment_id"]} for row in held]))
+
+
+_LINE_UP_SUSPECTS: Final = (
+    update(operation)
+    .where(
+        operation.c.payment_id == _these.c.payment_id,
+        operation.c.suspect,
+        operation.c.stage == Stage.DEFERRED.value,
+    )
+    .values(
+        stage=Stage.QUEUED.value,
+        due_at=None,
+        why="may have been done in the lost time; waits for the operation before it",
+    )
+)
+_BEHIND_SUSPECTS: Final = (
+    select(operation.c.payment_id)
+    .join(_these, _these.c.payment_id == operation.c.payment_id)
+    .where(operation.c.suspect, operation.c.stage == Stage.QUEUED.value)
+    .distinct()
+)
+
+
+def behind_suspects(ground: Ground, payments: Collection[str]) -> set[str]:
+    """Those of these payments of which suspects, now in line, must be asked for before anything more is sent."""
+    if not payments:
+        return set()
+    these = rows([{"payment_id": it} for it in sorted(payments)])
+    ground.connection.execute(_LOCK, these)
+    ground.connection.execute(_LINE_UP_SUSPECTS, these)
+    return {row["payment_id"] for row in ground.rows(_BEHIND_SUSPECTS, these)}
 
 
 _ORPHANS: Final = (

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from handlers.domain.commands import Command
-from handlers.domain.intents import Intent
+from handlers.domain.intents import Intent, Question
 from handlers.domain.payments import Snapshot
 from handlers.domain.verdicts import Evidence
 from handlers.ports import Coordinates, Message, Operation, Wait
@@ -113,12 +113,17 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The news on payment and request, with what the gateway said."""
+    """The news on payment and request, with what the gateway said.
+
+    `found`: as what the gateway knows a charge that the journal forgot. It is written down as an attempt, or nobody
+    would know whose the gateway's rows are: its settlement, a return, a second charge.
+    """
 
     operation: Operation
     told: Snapshot
     evidence: Evidence
     follow_up: Command | None = None
+    found: Question | None = None
 
 
 @dataclass(frozen=True, slots=True)

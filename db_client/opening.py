@@ -4,14 +4,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from sqlalchemy import BigInteger, Double, Integer, Text, bindparam, func, select, text, update
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import (
+    BigInteger,
+    Double,
+    Integer,
+    Text,
+    bindparam,
+    func,
+    literal,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB, Insert
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from db_client.claims import Wish, claim_orders
 from db_client.ground import Ground, StaleMoveError
 from db_client.guarded import GUARD, guard, in_order, mine, moved, result
-from db_client.moves import Open
+from db_client.moves import Answer, Open
 from db_client.payment_rows import marks_to_text
 from db_client.recordset import given, rows
 from db_client.tables import attempt, operation, payment
@@ -46,28 +57,34 @@ _tried = given(
     about=Text(),
     request=JSONB(),
 )
-_new_attempt = upsert(attempt).from_select(
-    [
-        "operation_id",
-        "number",
-        "invoice_number",
-        "merchant_account",
-        "about",
-        "state",
-        "request",
-        "session_id",
-    ],
-    select(
-        _tried.c.operation_id,
-        _tried.c.number,
-        _tried.c.invoice_number,
-        _tried.c.merchant_account,
-        _tried.c.about,
-        text("'open'"),
-        _tried.c.request,
-        bindparam("me", type_=Text),
-    ),
-)
+
+
+def _new_attempts(state: str) -> Insert:
+    return upsert(attempt).from_select(
+        [
+            "operation_id",
+            "number",
+            "invoice_number",
+            "merchant_account",
+            "about",
+            "state",
+            "request",
+            "session_id",
+        ],
+        select(
+            _tried.c.operation_id,
+            _tried.c.number,
+            _tried.c.invoice_number,
+            _tried.c.merchant_account,
+            _tried.c.about,
+            literal(state),
+            _tried.c.request,
+            bindparam("me", type_=Text),
+        ),
+    )
+
+
+_new_attempt = _new_attempts("open")
 _ATTEMPT: Final = _new_attempt.on_conflict_do_update(
     index_elements=["operation_id", "number"],
     set_={
@@ -80,6 +97,9 @@ _ATTEMPT: Final = _new_attempt.on_conflict_do_update(
     },
     where=attempt.c.state == "unsent",
 ).returning(attempt.c.operation_id)
+_FOUND: Final = _new_attempts("answered").on_conflict_do_update(
+    index_elements=["operation_id", "number"], set_={"state": "answered"}
+)
 
 
 _reserved = given(
@@ -164,6 +184,24 @@ def _reserving(move: Open, claimed_by: Mapping[str, str]) -> Open:
 
 
 _RESERVES: Final = {Kind.CAPTURE: "capturing_minor", Kind.REFUND: "refunding_minor"}
+
+
+def write_found(ground: Ground, answered: Sequence[Answer]) -> None:
+    """Attempts that the journal forgot, as the gateway knows them. One that it has as unsent was sent after that."""
+    found: list[dict[str, object]] = [
+        {
+            "operation_id": move.operation.operation_id,
+            "number": move.operation.attempt,
+            "invoice_number": move.found.invoice_number,
+            "merchant_account": move.found.merchant_account,
+            "about": move.found.about.value,
+            "request": {},
+        }
+        for move in answered
+        if move.found is not None
+    ]
+    if found:
+        ground.connection.execute(_FOUND, {**rows(found), "me": ground.session_id})
 
 
 def _write_attempts(ground: Ground, opened: Sequence[Open]) -> None:

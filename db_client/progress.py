@@ -3,7 +3,7 @@
 Evidence alone is appended unguarded: what the gateway said is kept, whoever holds the operation now.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from sqlalchemy import (
     case,
     func,
     insert,
+    null,
     select,
     text,
     update,
@@ -27,8 +28,15 @@ from db_client import command_json
 from db_client.claims import Wish, claim_orders, let_go
 from db_client.ground import Ground, StaleMoveError
 from db_client.guarded import GUARD, guard, in_order, mine, moved, result
-from db_client.lanes import answer_verifications, asked_for, heed_rulings, release
+from db_client.lanes import (
+    answer_verifications,
+    asked_for,
+    behind_suspects,
+    heed_rulings,
+    release,
+)
 from db_client.moves import Answer, Outrun, Park
+from db_client.opening import write_found
 from db_client.payment_rows import PAYMENT_COLUMNS, payment_row, request_row
 from db_client.recordset import given, rows
 from db_client.repeats import last_told, tell_verifications
@@ -114,6 +122,7 @@ def answer(
     if one_payment is not OnePayment.OFF:
         _claim_late(ground, [it for it in moves if it.operation.operation_id in ids])
     _settle_attempts(ground, ((name, "answered") for name in sorted(ids)))
+    write_found(ground, [it for it in moves if it.operation.operation_id in ids])
     return [
         result(
             move.operation,
@@ -222,7 +231,10 @@ _PARK: Final = (
     .where(*mine(_parked))
     .values(
         stage=_parked.c.next_stage,
-        due_at=func.clock_timestamp() + _parked.c.seconds * _SECOND,
+        due_at=case(
+            (_parked.c.next_stage == Stage.QUEUED.value, null()),
+            else_=func.clock_timestamp() + _parked.c.seconds * _SECOND,
+        ),
         why=_parked.c.why,
         asked=case((_parked.c.anew, 0), else_=operation.c.asked + _parked.c.asked),
         complete_scans=case(
@@ -237,18 +249,22 @@ _PARK: Final = (
 def park(ground: Ground, moves: Sequence[Park], *, status_topic: str) -> list[Moved | Lost]:
     """Due again later; what was learned on the way is kept."""
     append_evidence(ground, [move for move in moves if move.wait.evidence])
+    behind = behind_suspects(
+        ground, {_payment_id(it) for it in moves if it.wait.trust and it.operation.request}
+    )
+    stages = [_next_stage(it, behind=behind) for it in moves]
     parked = (
         {
             **guard(move.operation),
             "seconds": move.wait.seconds,
             "why": move.wait.why,
-            "next_stage": _next_stage(move).value,
+            "next_stage": stage.value,
             "asked": int(move.wait.asked),
             "complete_scans": int(move.wait.complete_scan),
             "anew": move.wait.trust or move.wait.again,
             "trust": move.wait.trust,
         }
-        for move in moves
+        for move, stage in zip(moves, stages, strict=True)
     )
     ids = moved(ground, _PARK, batch=parked)
     still = [it for it in moves if it.operation.operation_id in ids]
@@ -259,13 +275,20 @@ def park(ground: Ground, moves: Sequence[Park], *, status_topic: str) -> list[Mo
     release(
         ground,
         (
-            (it.operation.payment.payment_id, it.operation.operation_id)
-            for it in still
-            if it.wait.release
+            (_payment_id(it), it.operation.operation_id)
+            for it, stage in zip(moves, stages, strict=True)
+            if (it.wait.release or stage is Stage.QUEUED) and it.operation.operation_id in ids
         ),
     )
     _answer_those_in_line(ground, still, status_topic=status_topic)
-    return [result(move.operation, ids, **_after(move)) for move in moves]
+    return [
+        result(move.operation, ids, **_after(move, stage=stage))
+        for move, stage in zip(moves, stages, strict=True)
+    ]
+
+
+def _payment_id(move: Park) -> str:
+    return move.operation.payment.payment_id
 
 
 def _end(move: Park) -> str:
@@ -275,7 +298,9 @@ def _end(move: Park) -> str:
     return "answered" if move.wait.again or move.wait.told else ""
 
 
-def _next_stage(move: Park) -> Stage:
+def _next_stage(move: Park, *, behind: Collection[str]) -> Stage:
+    if move.wait.trust and move.operation.request and _payment_id(move) in behind:
+        return Stage.QUEUED  # others of its payment may have been done, and are asked for first
     if move.wait.unsent or move.wait.again:
         return Stage.ADMITTED
     if move.wait.told:
@@ -297,7 +322,7 @@ def _answer_those_in_line(ground: Ground, moves: Sequence[Park], *, status_topic
     tell_verifications(ground, answer_verifications(ground, known), told=known)
 
 
-def _after(move: Park) -> dict[str, Any]:
+def _after(move: Park, *, stage: Stage) -> dict[str, Any]:
     """What a wait changes of its operation, as `_PARK` does."""
     of, wait = move.operation, move.wait
     inquiry = of.inquiry
@@ -307,7 +332,7 @@ def _after(move: Park) -> dict[str, Any]:
             asked = scans = 0
         inquiry = replace(inquiry, asked=asked, complete_scans=scans)
     return {
-        "stage": _next_stage(move),
+        "stage": stage,
         "suspect": of.suspect and not wait.trust,
         "attempt": of.attempt + 1 if wait.again else of.attempt,
         "inquiry": inquiry,

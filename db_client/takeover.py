@@ -76,8 +76,10 @@ _OPERATIONS: Final = (
     .values(
         session_id=bindparam("me"),
         token=operation.c.token + 1,
-        # What waits in line, or for its time, goes on waiting; all else is looked at soon.
+        # What waits in line, or for its time, goes on waiting; all else is looked at soon. In lost time its time may
+        # have been shortened, and then it was sent.
         due_at=case(
+            (and_(_lost_time, operation.c.stage == Stage.DEFERRED.value), func.clock_timestamp()),
             (operation.c.stage.in_(_IN_LINE), operation.c.due_at),
             else_=func.least(
                 func.coalesce(operation.c.due_at, func.clock_timestamp()),

@@ -13,7 +13,7 @@ from handlers.decisions import Absence, Again, Keep, Pause, Said
 from handlers.domain.commands import Kind
 from handlers.domain.errors import Unavailable
 from handlers.domain.facts import Facts, Needs, Sight
-from handlers.domain.intents import Intent
+from handlers.domain.intents import Intent, Question
 from handlers.domain.outcomes import events
 from handlers.domain.payments import News, learn
 from handlers.domain.recovery import STEPS, Inquiry, Stage, Step, absent, ask_again_s
@@ -179,7 +179,14 @@ async def _asked(operation: Operation, house: House) -> Ending:
             return await _park(operation, house, wait=wait)
         case Found(verdict, evidence):
             news = _judged(operation, house, verdict=verdict)
-            return await _answer(operation, house, news=news, evidence=evidence)
+            was_forgotten = operation.stage is Stage.ADMITTED and operation.request is None
+            return await _answer(
+                operation,
+                house,
+                news=news,
+                evidence=evidence,
+                found=question if was_forgotten else None,
+            )
         case NotSeen() as unseen if operation.stage is Stage.OPEN and not _is_undecided(operation):
             # nobody was told yet that we do not know
             news = verb(operation.command).silence(operation)
@@ -230,12 +237,19 @@ async def _absence(operation: Operation, house: House) -> Absence:
     return Again() if untold else verb(operation.command).absence(operation)
 
 
-async def _answer(operation: Operation, house: House, *, news: News, evidence: Evidence) -> Ending:
+async def _answer(
+    operation: Operation,
+    house: House,
+    *,
+    news: News,
+    evidence: Evidence,
+    found: Question | None = None,
+) -> Ending:
     told = learn(operation.snapshot, news)
     if told is None:
         return await _nothing_new(operation, house, news=news, evidence=evidence)
     moved = await house.journal.answer(
-        operation, told=told, evidence=evidence, follow_up=news.follow_up
+        operation, told=told, evidence=evidence, follow_up=news.follow_up, found=found
     )
     return moved if isinstance(moved, Lost) else await _tell(moved.operation, house)
 

@@ -208,8 +208,12 @@ class Journal(Protocol):
         told: Snapshot,
         evidence: Evidence,
         follow_up: Command | None = None,
+        found: Question | None = None,
     ) -> Moved | Lost:
-        """Append the evidence whoever holds the lease, then move payment and request; the operation is ANSWERED."""
+        """Append the evidence whoever holds the lease, then move payment and request; the operation is ANSWERED.
+
+        `found`: under what the gateway knows a charge of which the journal has forgotten that it was ever sent.
+        """
         ...
 
     async def outrun(self, operation: Operation, *, version: int) -> Moved | Lost:

@@ -339,6 +339,33 @@ def test_a_suspect_orphan_waits_until_all_of_the_lost_time_is_read(
     assert [True] == desk.write(Orphaned(refund.operation_id, letter))
 
 
+def test_nothing_is_sent_before_all_suspects_were_asked_for(desk: Desk) -> None:
+    """One that is proven absent waits for those behind it, and for one whose time had not come: they may be done.
+
+    Then it goes in the order in which it came, before whatever is asked anew.
+    """
+    paid = _paid(desk)
+    first, second, third = (_refund(paid, 300, name=f"r{it}") for it in (1, 2, 3))
+    new = _refund(paid, 300, name="new")
+    desk.admit(*(admission(it, suspect=True) for it in (first, second, third)), admission(new))
+    deferred = Wait(3600.0, "settles", release=True)
+    desk.write(Park(desk.load(first.operation_id), deferred))
+    absent = Wait(0.0, "it is absent", asked=True, complete_scan=True, trust=True)
+    for of, next_one in ((second, first), (first, third)):
+        assert [of.operation_id] == _due(desk)
+        [parked] = desk.write(Park(desk.load(of.operation_id), absent))
+        assert Stage.QUEUED is parked.operation.stage
+        assert not desk.load(of.operation_id).suspect
+        assert [next_one.operation_id] == _due(desk)
+    found = News(_WHY, asked=RequestFact.DONE, fact=Fact.REFUNDED, refunded_minor=300)
+    _carry(desk, desk.load(third.operation_id), news=found)
+    for of in (first, second, new):
+        assert [of.operation_id] == _due(desk)
+        assert 300 == desk.load(of.operation_id).payment.refunded_minor
+        _carry(desk, desk.load(of.operation_id), news=News(_WHY, asked=RequestFact.DENIED))
+    assert [] == _due(desk)
+
+
 def test_a_strangers_early_void_cancels_nothing(desk: Desk) -> None:
     """Only a void of the payment's own user, or of a service that names none, makes its initiation a refusal."""
     of = command()

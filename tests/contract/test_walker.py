@@ -13,9 +13,10 @@ import pytest
 
 from db_client.moves import Answer, Conclude, Held, Hold, Open
 from db_client.observing import Observations
-from handlers.domain.commands import Settlement, VerifyPayment
+from handlers.domain.commands import Mode, Settlement, VerifyPayment
 from handlers.domain.errors import Unavailable
 from handlers.domain.facts import Entry, Standing
+from handlers.domain.intents import Question
 from handlers.domain.money import Money
 from handlers.domain.payments import News, learn
 from handlers.domain.states import Fact
@@ -157,6 +158,32 @@ async def test_a_settled_row_is_admitted_once(stage: JournalStage, desk: Desk) -
     assert Settlement("61", PAID) == verification.settlement
     assert [verification.operation_id] == desk.reader.due(most=10)
     assert MIDNIGHT == walked_until(stage)
+
+
+async def test_the_settlement_of_a_charge_that_was_forgotten_is_seen(
+    stage: JournalStage, desk: Desk
+) -> None:
+    """What a suspect was found under is written down: its rows are ours, and so is what is asked about it later."""
+    suspect = desk.admit_one(command(payment_id="p1"), suspect=True)
+    charge = intent(suspect)
+    question = Question("main", charge.invoice_number, PAID, Mode.SALE, since=MIDNIGHT)
+    news = News(
+        APPROVED.reason,
+        fact=Fact.TAKEN,
+        authorised_minor=1234,
+        captured_minor=1234,
+        transaction_id="61",
+    )
+    told = learn(suspect.snapshot, news)
+    assert told is not None
+    [answered] = desk.write(Answer(suspect, told, {}, found=question))
+    [done] = desk.write(Conclude(answered.operation, [], None))
+    await walker(stage, desk, lists=ListsDouble([[row(done.operation)]])).walk(MAIN)
+    [verification] = asked(stage, desk)
+    assert Settlement("61", PAID) == verification.settlement
+    origin = desk.load(verification.operation_id).origin
+    assert origin is not None
+    assert ("main", charge.invoice_number) == (origin.merchant_account, origin.invoice_number)
 
 
 async def test_only_what_is_ours_and_news_is_asked(stage: JournalStage, desk: Desk) -> None:

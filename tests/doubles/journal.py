@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from handlers.domain.commands import Command, Kind
-from handlers.domain.intents import Charge, Intent, Void
+from handlers.domain.intents import Charge, Intent, Question, Void
 from handlers.domain.payments import Snapshot, renumbered
 from handlers.domain.recovery import Stage
 from handlers.domain.verdicts import Evidence
@@ -103,8 +103,10 @@ class JournalDouble:
         told: Snapshot,
         evidence: Evidence,
         follow_up: Command | None = None,
+        found: Question | None = None,
     ) -> Moved | Lost:
         """Evidence whoever holds it, then the news."""
+        del found  # nobody walks lists here
         self.power.point("answer")
         self._keep(operation, evidence)
         row = self._mine(operation)

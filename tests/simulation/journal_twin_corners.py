@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from db_client.moves import Admit, Gather, GoOn, Hold, Mirror, Orphaned, Rehome
+from handlers.domain.recovery import Stage
 from handlers.ports import Moved, OnePayment, Queued, Taken, Wait
 from tests.contract.journal_stage import DEADLINE_S
 from tests.doubles.values import MIDNIGHT
@@ -243,6 +244,28 @@ def tried_again(work: TwinWork) -> None:
     work.write(desk, moves.concluding(work.last[_P3][1], (), wait=None))  # nothing new, and over
 
 
+def suspects_in_line(work: TwinWork) -> None:
+    """None that is trusted goes before all suspects of its payment were asked for, a deferred one of another's too."""
+    desk, other = work.desk(0), work.desk(1)
+    _paid(work, 0)
+    absent = Wait(0, "it is absent", asked=True, complete_scan=True, trust=True)
+    waits = Wait(9, "not before it is settled", release=True)
+    for place, asking in enumerate((desk, other, desk)):
+        refund = moves.refund(0, place, variant=0)
+        work.admit(asking, moves.batch(refund, first=400 + place, suspect=True))
+        if place == 1:
+            work.write(desk, moves.parking(work.last["refund:r0-0"][1], waits))
+            work.load(other)
+    for _ in range(4):
+        for at in (desk, other):
+            work.read(at)
+            for holder, of in list(work.last.values()):
+                if holder is at and of.stage is Stage.ADMITTED and of.request is not None:
+                    work.write(at, moves.parking(of, absent if of.suspect else waits))
+    work.write(desk, GoOn())
+    work.read(desk)
+
+
 CORNERS: Final[tuple[Callable[[TwinWork], None], ...]] = (
     asked_by_many,
     taken_over,
@@ -253,4 +276,5 @@ CORNERS: Final[tuple[Callable[[TwinWork], None], ...]] = (
     lost_time,
     read_again,
     tried_again,
+    suspects_in_line,
 )

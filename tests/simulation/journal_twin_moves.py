@@ -31,10 +31,11 @@ from handlers.domain.commands import (
     VerifyPayment,
     VoidPayment,
 )
-from handlers.domain.intents import Capture, Charge, Intent, Refund, Void
+from handlers.domain.intents import Capture, Charge, Intent, Question, Refund, Void
 from handlers.domain.means import Means, OpaqueData, StoredProfile
 from handlers.domain.money import Money
 from handlers.domain.payments import News, Snapshot, learn
+from handlers.domain.recovery import Stage
 from handlers.domain.secret import Secret
 from handlers.domain.states import Fact, PaymentState, RequestFact, RequestState
 from handlers.domain.verdicts import Advice, Method, Reason
@@ -306,7 +307,11 @@ def answering(of: Operation, news: News, *, broken: int) -> Answer:
     follow_up = None
     if news.asked is RequestFact.CONTINUED and isinstance(of.command, RefundPayment):
         follow_up = replace(of.command, continuation=2)
-    return Answer(of, told, {"said": news.reason.code, "deep": {"n": [1, 2]}}, follow_up)
+    found = None
+    if of.request is None and of.stage is Stage.ADMITTED:
+        number = f"{of.operation_id[-9:]}/{of.attempt}"
+        found = Question("main", number, of.payment.money, Mode.SALE, since=MIDNIGHT)
+    return Answer(of, told, {"said": news.reason.code, "deep": {"n": [1, 2]}}, follow_up, found)
 
 
 WAITS: Final = st.builds(

@@ -30,7 +30,8 @@ def _give(ground: MemoryGround, folder: Folder) -> None:
     payment = folder.payment
     if payment is None or payment.held_by is not None:
         return
-    database, first = ground.database, folder.line[0]
+    database = ground.database
+    first = next((it for it in folder.line if it.suspect), folder.line[0])
     database.touch(first)
     database.touch(payment)
     database.move(first, stage=Stage.ADMITTED, due_at=ground.now)
@@ -48,6 +49,16 @@ def release(ground: MemoryGround, row: OperationRow) -> None:
         payment.held_by = None
     if folder.line:
         _give(ground, folder)
+
+
+def is_behind_suspects(ground: MemoryGround, folder: Folder) -> bool:
+    """Whether suspects of this payment must be asked for before anything more is sent; they are in line now."""
+    for row in folder.operations:
+        if row.suspect and row.stage is Stage.DEFERRED:
+            ground.database.touch(row)
+            ground.database.move(row, stage=Stage.QUEUED, due_at=None)
+            row.why = "may have been done in the lost time; waits for the operation before it"
+    return any(row.suspect for row in folder.line)
 
 
 def wait_for_payments(ground: MemoryGround, rows: Iterable[OperationRow]) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from db_client.moves import Answer, Conclude, Outrun, Park
+from handlers.domain.intents import Question
 from handlers.domain.payments import renumbered
 from handlers.domain.recovery import Stage
 from handlers.domain.states import NOTHING_TAKEN, PaymentState
@@ -14,13 +15,19 @@ from handlers.orders import MARK_TAKEN
 from handlers.ports import Lost, Moved, OnePayment, Operation, Queued
 from tests.simulation.memory_journal_database import MemoryDatabase
 from tests.simulation.memory_journal_ground import MemoryGround, RefusedError, insist_lawful
-from tests.simulation.memory_journal_lanes import answer_verifications, heed_rulings, release
+from tests.simulation.memory_journal_lanes import (
+    answer_verifications,
+    heed_rulings,
+    is_behind_suspects,
+    release,
+)
 from tests.simulation.memory_journal_opening import claim_order, let_go, wish
 from tests.simulation.memory_journal_outbox import last_told, tell_verifications, write_outbox
 from tests.simulation.memory_journal_rows import (
     ANSWERED,
     OPEN,
     UNSENT,
+    AttemptRow,
     EvidenceRow,
     OperationRow,
     changed_inquiry,
@@ -86,6 +93,8 @@ def answer(ground: MemoryGround, move: Answer) -> Moved | Lost:
     if ground.limits.one_payment is not OnePayment.OFF:
         _claim_late(ground, move)
     _settle_attempts(row, ANSWERED)
+    if move.found is not None:
+        _write_found(ground, row, move=move, found=move.found)
     return Moved(
         changed_operation(
             of,
@@ -118,6 +127,28 @@ def _claim_late(ground: MemoryGround, move: Answer) -> None:
                 payment.known = changed_payment(payment.known, marks=marks)
 
 
+def _write_found(ground: MemoryGround, row: OperationRow, *, move: Answer, found: Question) -> None:
+    """An attempt that the journal forgot, or remembers as unsent."""
+    number = move.operation.attempt
+    for tried in row.attempts:
+        if tried.number == number:
+            tried.state = ANSWERED
+            return
+    ground.database.add_attempt(
+        row,
+        AttemptRow(
+            number,
+            invoice_number=found.invoice_number,
+            merchant_account=found.merchant_account,
+            about=found.about,
+            state=ANSWERED,
+            request={},
+            session_id=ground.me,
+            opened_at=ground.now,
+        ),
+    )
+
+
 def _settle_attempts(row: OperationRow, state: str) -> None:
     for attempt in row.attempts:
         if attempt.state == OPEN:
@@ -145,24 +176,34 @@ def park(ground: MemoryGround, move: Park) -> Moved | Lost:
     of, wait = move.operation, move.wait
     if wait.evidence:
         append_evidence(ground.database, move, by=ground.me, at=ground.now)
+    is_behind = _must_wait(ground, move)
     row = ground.mine(of)
     if row is None:
         return _LOST
-    stage = _parked_in(of, move)
+    stage = Stage.QUEUED if is_behind else _parked_in(of, move)
     anew = wait.trust or wait.again
     ground.database.touch(row)
-    ground.database.move(row, stage=stage, due_at=ground.after(wait.seconds))
+    due_at = None if stage is Stage.QUEUED else ground.after(wait.seconds)
+    row.suspect = row.suspect and not wait.trust
+    ground.database.move(row, stage=stage, due_at=due_at)
     row.why = wait.why
     row.asked = 0 if anew else row.asked + wait.asked
     row.complete_scans = 0 if anew else row.complete_scans + wait.complete_scan
-    row.suspect = row.suspect and not wait.trust
     if wait.unsent or wait.again or wait.told:
         _settle_attempts(row, UNSENT if wait.unsent else ANSWERED)
-    if wait.release:
+    if wait.release or is_behind:
         release(ground, row)
     if wait.asked and of.stage is Stage.ASKING:
         _answer_those_in_line(ground, row)
     return Moved(_parked(of, move, stage=stage))
+
+
+def _must_wait(ground: MemoryGround, move: Park) -> bool:
+    """Whether others of its payment may have been done, and are asked for first."""
+    of = move.operation
+    if not move.wait.trust or of.request is None:
+        return False
+    return is_behind_suspects(ground, ground.database.folder(of.payment.payment_id))
 
 
 def _parked_in(of: Operation, move: Park) -> Stage:

@@ -65,6 +65,7 @@ def take(ground: MemoryGround, row: OperationRow, *, move: Rehome, lost_time: bo
         due_at = min(due_at or ground.now, ground.now + _AT_MOST)
     if lost_time:
         row.suspect = True
+        due_at = ground.now if row.stage is Stage.DEFERRED else due_at
         row.until = ground.after(move.deadline_s)
     row.token += 1
     ground.database.hand_over(row, to=ground.me, due_at=due_at)

@@ -294,7 +294,7 @@ def _never_queued(ground: MemoryGround, payment_id: str) -> bool:
     return False
 
 
-# 19 and 20: what only a journal that is put back in time under living workers shows
+# 19 to 21: what only a journal that is put back in time under living workers shows
 
 
 class _Eager(Offsets):
@@ -309,6 +309,11 @@ def _admitted_all_the_same(judged: Apply) -> Apply:
         return judged(ground, replace(move, judged_under=frozenset()))
 
     return applied
+
+
+def _at_once(ground: MemoryGround, move: Park) -> bool:
+    del ground, move
+    return False
 
 
 def _planted(*parts: tuple[Any, str, Any]) -> Callable[[], AbstractContextManager[object]]:
@@ -365,6 +370,9 @@ BUGS: Final[Mapping[str, Plan]] = MappingProxyType(
         "judged before the journal was put back": Plan(
             apply=_with(Admit=_admitted_all_the_same),
             planted=_planted((Intake, "misplaced", property(lambda _: False))),
+        ),
+        "sent before all suspects were asked for": Plan(
+            planted=_planted((memory_journal_progress, "_must_wait", _at_once))
         ),
     }
 )

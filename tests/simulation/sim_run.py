@@ -105,7 +105,7 @@ class Run:
         loop.run_for(heals_s + _CALM_S)
         self._heal()
         until_s = loop.time() + _RESTS_WITHIN_S
-        why = unrest(world)
+        why = "whoever stood still has just woken up"
         while why and loop.time() < until_s:
             loop.run_for(_STEP_S)
             why = unrest(world)

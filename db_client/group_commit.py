@@ -34,6 +34,9 @@ from handlers.domain.errors import SessionOver, WorkerError
 _MAX_BATCH: Final = 256
 _RECONNECT_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 _TRIES: Final = 5
+_EVIDENCE_TRIES: Final = (
+    2  # a connection that was kept since before a restart of the server fails once
+)
 # The last two: a value that cannot be encoded (no JSON, no UTF-8) is the fault of its move alone.
 _REFUSALS: Final = (DBAPIError, StaleMoveError, TypeError, ValueError)
 
@@ -357,18 +360,18 @@ class GroupCommit:
             for it in batch
             if isinstance(it.move, Answer) or (isinstance(it.move, Park) and it.move.wait.evidence)
         ]
-        if not said:
+        for _ in range(_EVIDENCE_TRIES if said else 0):
+            try:
+                with self._engine.begin() as connection:
+                    ground = Ground(
+                        connection=connection,
+                        session_id=self._session_id,
+                        sealer=self._sealer,
+                        incarnation=self._incarnation,
+                        next_number=0,
+                        now=datetime.min,  # noqa: DTZ901 - evidence takes the database's time
+                    )
+                    progress.append_evidence(ground, said)
+            except _REFUSALS:
+                continue  # away, or not to be written: the gateway itself is asked by whoever goes on
             return
-        try:
-            with self._engine.begin() as connection:
-                ground = Ground(
-                    connection=connection,
-                    session_id=self._session_id,
-                    sealer=self._sealer,
-                    incarnation=self._incarnation,
-                    next_number=0,
-                    now=datetime.min,  # noqa: DTZ901 - evidence takes the database's time
-                )
-                progress.append_evidence(ground, said)
-        except _REFUSALS:
-            return  # away, or not to be written: the gateway itself is asked by whoever goes on

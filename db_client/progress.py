@@ -69,6 +69,8 @@ _ANSWER: Final = (
         due_at=None,
         why="",
         answered_at=bindparam("now"),
+        # A worker that stood still between intent and send has sent it later than was agreed, but never after this.
+        until=func.greatest(operation.c.until, bindparam("now")),
         means_sealed=None,  # what was answered is never sent again
         **{
             name: _answered.c[name]

@@ -91,6 +91,11 @@ _OPERATIONS: Final = (
                 or_(_lost_time, operation.c.until.is_(None)),
                 bindparam("latest", type_=TIMESTAMP(timezone=True)),
             ),
+            # Whoever died sent nothing once its lease was over, however long it stood still before it sent.
+            (
+                operation.c.stage == Stage.OPEN.value,
+                func.greatest(operation.c.until, func.clock_timestamp()),
+            ),
             else_=operation.c.until,
         ),
         suspect=or_(operation.c.suspect, _lost_time),

@@ -181,6 +181,20 @@ class Books:
             for payment_id, found in numbers.items()
         }
 
+    def has_forgotten_intent(self, send: Row) -> bool:
+        """Whether it was opened in time that the journal lost before the first byte left: nobody sees that coming."""
+        opened = [
+            row["n"]
+            for row in self.moves
+            if row["what"] == "open"
+            and row["applied"]
+            and row["operation_id"] == send["operation_id"]
+            and row["session"] == send["session"]
+        ]
+        return any(
+            first <= n <= last < send["n"] for first, last in self.terms.lost for n in opened
+        )
+
 
 def grouped(rows: Iterable[Row], column: str) -> dict[str, list[Row]]:
     """The rows by one of their columns, in their order."""

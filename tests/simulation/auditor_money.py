@@ -51,7 +51,8 @@ def _sent_twice(books: Books) -> Found:
         charges = [it for it in sends if it["about"] == "charge" and not it["refused"]]
         for before, again in pairwise(charges):
             proven = _proven_absent(books, before, before_n=again["n"])
-            if proven and books.terms.forgot(before["n"]):
+            forgot = books.terms.forgot(before["n"]) or books.has_forgotten_intent(before)
+            if proven and forgot:
                 continue
             facts = {"operation_id": name, "n": before["n"], "again_n": again["n"]}
             payment_id = books.payment_of.get(name, "")

@@ -67,7 +67,7 @@ def _waiting(books: Books) -> Found:
 def p3_write_first(books: Books) -> Found:
     """At the moment of each send the same intent was open in the journal, or had been until the journal forgot it."""
     for send in books.sends:
-        if _was_forgotten(books, send):
+        if books.has_forgotten_intent(send):
             continue
         known, payment_id = send["known"], books.payment_of.get(send["operation_id"], "")
         facts = {"operation_id": send["operation_id"], "about": send["about"], "n": send["n"]}
@@ -83,21 +83,6 @@ def p3_write_first(books: Books) -> Found:
             yield Violation(
                 "P3", payment_id, "sent, and its attempt was not open", {**facts, "state": state}
             )
-
-
-def _was_forgotten(books: Books, send: Row) -> bool:
-    """Whether it was opened in time that the journal lost before the first byte left: nobody can see that coming."""
-    for first, last in books.terms.lost:
-        if last < send["n"] and any(
-            first <= row["n"] and row["n"] <= last
-            for row in books.moves
-            if row["what"] == "open"
-            and row["applied"]
-            and row["operation_id"] == send["operation_id"]
-            and row["session"] == send["session"]
-        ):
-            return True
-    return False
 
 
 def p8_a_bad_day_is_bounded(books: Books) -> Found:

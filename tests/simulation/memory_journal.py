@@ -65,7 +65,6 @@ class MemoryCommits:
         self._later = later
         self._commits = 0
         self._connection = database.connections  # the one over which the session was started
-        self._spare = 0  # what evidence was written on last, when nothing else may be written
         self._waiting: deque[tuple[Move, _Waiting, Course | None]] = deque()
         self._under_way: _Waiting | None = None
         self._on_its_way: Move | None = None  # of that: sent, and not on disk yet
@@ -85,13 +84,26 @@ class MemoryCommits:
         """There is no thread to start."""
 
     def stop(self) -> None:
-        """What still waits is turned away; the real one ends when all of it is committed."""
+        """What still waits is committed, as far as it may be; whoever waits for it is turned away all the same."""
         over = self._ended = SessionOver("this session has ended")
+        on_its_way, self._on_its_way = self._on_its_way, None
+        left = [] if on_its_way is None else [on_its_way]
+        for move in (*left, *(move for move, _, _ in self._waiting)):
+            self._commit_if_it_may(move)
         under_way, self._under_way, self._goes_on = self._under_way, None, None
         waiting = [future for _, future, _ in self._waiting]
         self._waiting.clear()
         for future in [*([] if under_way is None else [under_way]), *waiting]:
             _settle(future, over)
+
+    def _commit_if_it_may(self, move: Move) -> None:
+        try:
+            if self._over is None and self._is_connected():
+                self._commit(move)
+                return
+        except (RefusedError, SessionOver):
+            pass
+        self._keep_evidence(move)
 
     def die(self, *, lands: bool) -> None:
         """The process is gone, and nobody hears anything. `lands`: what is on its way reaches the disk all the same."""
@@ -216,7 +228,7 @@ class MemoryCommits:
     ) -> None:
         """After a lost connection: wait for the database, then read our own row. `committed`: what it may have done."""
         self.available = False
-        self._connection, self._spare = -1, 0
+        self._connection = -1
         if not self._alive():
             over = SessionOver("the database was away for longer than the lease")
             self._is_over(move, future, over=over)
@@ -288,12 +300,9 @@ class MemoryCommits:
             isinstance(move, Park) and not move.wait.evidence
         ):
             return
-        database, is_broken = self._database, self._spare not in {0, self._database.connections}
-        if is_broken or not database.reaches(self._session_id):
-            self._spare = 0
-            return
-        self._spare = database.connections
-        append_evidence(database, move, by=self._session_id, at=database.begin())
+        database = self._database
+        if database.reaches(self._session_id):
+            append_evidence(database, move, by=self._session_id, at=database.begin())
 
     def _is_over(self, move: Move, future: _Waiting, *, over: SessionOver) -> None:
         self._over = over

@@ -67,5 +67,7 @@ def take(ground: MemoryGround, row: OperationRow, *, move: Rehome, lost_time: bo
         row.suspect = True
         due_at = ground.now if row.stage is Stage.DEFERRED else due_at
         row.until = ground.after(move.deadline_s)
+    if row.stage is Stage.OPEN:
+        row.until = max(row.until, ground.now)
     row.token += 1
     ground.database.hand_over(row, to=ground.me, due_at=due_at)

@@ -56,7 +56,11 @@ def books(world: World) -> Books:
             for it in database.evidence
         ],
         sessions=[
-            {"session_id": name, "gone_at": world.gone_at.get(name)} for name in database.sessions
+            {"session_id": name, "gone_at": world.gone_at.get(name)}
+            for name in {
+                **database.sessions,
+                **world.gone_at,
+            }  # the journal may have forgotten some
         ],
         moves=world.moves,
         orders=world.orders,

@@ -121,7 +121,7 @@ _suspected = upsert(position).from_select(
         _reach.c.topic_id,
         _reach.c.partition,
         _reach.c.topic,
-        text("0"),
+        _reach.c.first,
         _from,
         _reach.c.end,
     ),
@@ -129,7 +129,9 @@ _suspected = upsert(position).from_select(
 _SUSPECT: Final = _suspected.on_conflict_do_update(
     index_elements=["topic_id", "partition"],
     set_={
-        "suspect_below": func.greatest(position.c.suspect_below, _suspected.excluded.suspect_below)
+        # What Kafka has deleted nobody reads any more, and nothing may wait for it.
+        "next_offset": func.greatest(position.c.next_offset, _suspected.excluded.next_offset),
+        "suspect_below": func.greatest(position.c.suspect_below, _suspected.excluded.suspect_below),
     },
 )
 _WRITE_DOWN: Final = insert(rebuild).returning(rebuild)

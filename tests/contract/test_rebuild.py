@@ -181,12 +181,17 @@ def _place(desk: Desk) -> tuple[int, int]:
     return found.next_offset, found.suspect_below
 
 
-def test_what_kafka_deleted_is_counted(stage: JournalStage, copy: Desk) -> None:
+def test_what_kafka_deleted_is_counted_and_not_waited_for(stage: JournalStage, copy: Desk) -> None:
     """Records that nobody can read again are named: what they charged has no command any more."""
     copy.write(Admit([], [], {(TOPIC, TOPIC_ID, 0): 7}))
     left_behind(stage)
-    reaches = [reach(20, first=12), reach(9, first=0, partition=1), reach(0, first=2, partition=2)]
-    assert 5 + 2 == marked(stage, reaches=reaches).gone
+    reaches = [reach(20, first=12), reach(9, first=0, partition=1), reach(2, first=2, partition=2)]
+    of = marked(stage, reaches=reaches)
+    assert 5 + 2 == of.gone
+    assert 2 == left(stage.engine, of).partitions
+    with working(stage, "after") as heir:
+        found = heir.reader.positions(TOPIC_ID)
+    assert {0: 12, 1: 0, 2: 2} == {number: it.next_offset for number, it in found.items()}
 
 
 def test_the_finder_walks_again(stage: JournalStage, copy: Desk) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from db_client.group_commit import LostTimeError
 from db_client.moves import Admit, Admitted, Answer, Mirror, Open
+from db_client.sessions import end_session
 from handlers.domain.errors import SessionOver
 from handlers.domain.payments import Payment, Snapshot
 from handlers.domain.recovery import Stage
@@ -229,6 +230,21 @@ def test_a_database_put_back_in_time_ends_the_session(stage: JournalStage, tmp_p
     said = stage.sql("SELECT body ->> 'said' AS said FROM evidence ORDER BY evidence_id")
     assert ["kept", "lost"] == [row.said for row in said]
     assert 0 == stage.one("SELECT max(version) FROM payment")
+
+
+def test_what_is_heard_after_the_end_is_kept_over_a_restart(stage: JournalStage) -> None:
+    """The connection over which evidence was kept before is dead, and nobody has noticed: the next one is tried."""
+    with working(stage) as desk:
+        of = desk.admit_one()
+        end_session(stage.engine, session_id="one", why="told to")
+        for said in ("before", "after"):
+            with pytest.raises(SessionOver):
+                desk.write(Answer(of, Snapshot(learnt(of)), {"said": said}))
+            stage.server.stop()
+            stage.server.start()
+    stage.engine.dispose()
+    told = stage.sql("SELECT body ->> 'said' AS said FROM evidence ORDER BY evidence_id")
+    assert ["before", "after"] == [row.said for row in told]
 
 
 def test_a_restored_copy_without_loss_lets_the_session_live(

@@ -364,14 +364,7 @@ class Intake:
     def _settle(self, consumer: Consumer) -> None:
         """Kafka hears what it has not heard; what waits for that goes on."""
         news = self.offsets.commit(consumer)
-        if self.offsets.asks:
-            try:
-                ids = self.journal.topic_ids(self.topics)
-            except Unavailable as unavailable:
-                log.warning("how far Kafka has heard is not known", why=str(unavailable))
-            else:
-                names = {topic_id: name for name, topic_id in ids.items()}
-                news |= self.offsets.ask(consumer, names)
+        news |= self.offsets.ask(consumer, lambda: self.journal.topic_ids(self.topics))
         if news:
             self.crew.wake()
 

@@ -18,6 +18,7 @@ from typing import Final
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from db_client.moves import FINDER_TOPIC_ID
+from handlers.domain.errors import Unavailable
 from handlers.ports import Operation
 from worker.telemetry import log
 
@@ -90,24 +91,27 @@ class Offsets:
                 log.warning("offsets were not committed", why=done.error.str())
         return self._is_news()
 
-    @property
-    def asks(self) -> bool:
-        """Whether Kafka is to be asked now for what is not ours to commit."""
-        return bool(self._missed) and self.monotonic() >= self._ask_at
+    def ask(self, consumer: Consumer, topic_ids: Callable[[], Mapping[str, str]]) -> bool:
+        """Ask Kafka how far it has heard of what is waited for, if it is time to; whether that was news.
 
-    def ask(self, consumer: Consumer, names: Mapping[str, str]) -> bool:
-        """Ask Kafka how far it has heard of what is waited for; whether that was news. `names`: topic id → topic.
-
-        A topic that is there no more is read again by nobody: so nothing waits for it.
+        `topic_ids`: topic → id; may raise Unavailable. A topic that is there no more is read again by nobody: so
+        nothing waits for it.
         """
+        if not self._missed or self.monotonic() < self._ask_at:
+            return False
         self._ask_at = self.monotonic() + _AGAIN_S
+        try:
+            ids = topic_ids()
+        except Unavailable as unavailable:
+            log.warning("how far Kafka has heard is not known", why=str(unavailable))
+            return False
+        names = {topic_id: name for name, topic_id in ids.items()}
         ours = {(topic_id, number) for (_, number), (topic_id, _) in self._uncommitted.items()}
         wanted = [part for part in list(self._missed) if part not in ours]
         for part in wanted:
             if part[0] not in names:
                 self.learn(*part, offset=_ALL)
         asked = [TopicPartition(names[part[0]], part[1]) for part in wanted if part[0] in names]
-        ids = {name: topic_id for topic_id, name in names.items()}
         try:
             hints = consumer.committed(asked, timeout=_SETTLE_S) if asked else []
         except KafkaException as error:

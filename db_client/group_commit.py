@@ -20,7 +20,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, bindparam, exists, func, select, update
 from sqlalchemy.exc import DBAPIError
 
-from db_client import progress
+from db_client.evidence import append_evidence
 from db_client.failures import is_away, is_passing, is_twin
 from db_client.ground import Ground, StaleMoveError
 from db_client.incarnation import read_incarnation, same_timeline
@@ -371,7 +371,7 @@ class GroupCommit:
                         next_number=0,
                         now=datetime.min,  # noqa: DTZ901 - evidence takes the database's time
                     )
-                    progress.append_evidence(ground, said)
+                    append_evidence(ground, said)
             except _REFUSALS:
                 continue  # away, or not to be written: the gateway itself is asked by whoever goes on
             return

@@ -6,8 +6,9 @@ own: the next statement then sees what the other one committed, so that no wake-
 A request that came before its payment is queued for nobody; the initiation's admission finds it, or the janitor, when
 its time has run out.
 
-After a loss of time suspects go first, and none that was proven absent is sent before all of them were asked for: what
-came later may have been done, and what is left to refund or to capture is not known before.
+After a loss of time suspects go first, and one that was proven absent stands in line again: what came later may have
+been done, and what is left to refund or to capture is not known before all were read again and asked for. Then those
+that were not done go in the order in which they came.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -103,22 +104,14 @@ _LINE_UP_SUSPECTS: Final = (
         why="may have been done in the lost time; waits for the operation before it",
     )
 )
-_BEHIND_SUSPECTS: Final = (
-    select(operation.c.payment_id)
-    .join(_these, _these.c.payment_id == operation.c.payment_id)
-    .where(operation.c.suspect, operation.c.stage == Stage.QUEUED.value)
-    .distinct()
-)
 
 
-def behind_suspects(ground: Ground, payments: Collection[str]) -> set[str]:
-    """Those of these payments of which suspects, now in line, must be asked for before anything more is sent."""
-    if not payments:
-        return set()
-    these = rows([{"payment_id": it} for it in sorted(payments)])
-    ground.connection.execute(_LOCK, these)
-    ground.connection.execute(_LINE_UP_SUSPECTS, these)
-    return {row["payment_id"] for row in ground.rows(_BEHIND_SUSPECTS, these)}
+def line_up_suspects(ground: Ground, payments: Collection[str]) -> None:
+    """Deferred suspects of these payments stand in line now: they are asked for before anything more is sent."""
+    if payments:
+        these = rows([{"payment_id": it} for it in sorted(payments)])
+        ground.connection.execute(_LOCK, these)
+        ground.connection.execute(_LINE_UP_SUSPECTS, these)
 
 
 _ORPHANS: Final = (

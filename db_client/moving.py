@@ -4,8 +4,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from db_client import admit, finders, lanes, letters, opening, progress, takeover, telling
+from db_client import (
+    admit,
+    finders,
+    lanes,
+    letters,
+    opening,
+    parking,
+    progress,
+    takeover,
+    telling,
+)
 from db_client.ground import Ground
+from db_client.lost_time import note_lost_time
 from db_client.moves import (
     Admit,
     Answer,
@@ -13,6 +24,7 @@ from db_client.moves import (
     Gather,
     GoOn,
     Hold,
+    LostTime,
     Mirror,
     Move,
     Open,
@@ -49,6 +61,7 @@ _Apply = Callable[[Ground, Sequence[Any], Limits], Sequence[Any]]
 _APPLY: Final[Mapping[type[Any], _Apply]] = {
     Rehome: lambda ground, moves, _: [takeover.rehome(ground, it) for it in moves],
     Admit: lambda ground, moves, limits: _admit(ground, moves, limits=limits),
+    LostTime: lambda ground, moves, _: note_lost_time(ground, moves),
     Open: lambda ground, moves, limits: opening.open_intents(
         ground, moves, one_payment=limits.one_payment
     ),
@@ -56,7 +69,7 @@ _APPLY: Final[Mapping[type[Any], _Apply]] = {
         ground, moves, one_payment=limits.one_payment
     ),
     Outrun: lambda ground, moves, _: progress.outrun(ground, moves),
-    Park: lambda ground, moves, limits: progress.park(
+    Park: lambda ground, moves, limits: parking.park(
         ground, moves, status_topic=limits.status_topic
     ),
     Conclude: lambda ground, moves, limits: telling.conclude(

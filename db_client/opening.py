@@ -97,8 +97,14 @@ _ATTEMPT: Final = _new_attempt.on_conflict_do_update(
     },
     where=attempt.c.state == "unsent",
 ).returning(attempt.c.operation_id)
-_FOUND: Final = _new_attempts("answered").on_conflict_do_update(
-    index_elements=["operation_id", "number"], set_={"state": "answered"}
+_found_attempt = _new_attempts("answered")
+_FOUND: Final = _found_attempt.on_conflict_do_update(
+    index_elements=["operation_id", "number"],
+    set_={
+        "state": "answered",
+        "invoice_number": _found_attempt.excluded.invoice_number,
+        "merchant_account": _found_attempt.excluded.merchant_account,
+    },
 )
 
 

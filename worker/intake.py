@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from confluent_kafka import (
@@ -33,8 +33,8 @@ from worker.decode import Decoder
 from worker.doors import CrewDoor, JournalDoor
 from worker.fuse import Blown, Fuse
 from worker.offsets import Offsets
-from worker.placing import places
-from worker.records import Assigned, Read, came_out_as, flaw_of, to_record, weighed
+from worker.placing import Places
+from worker.records import Read, came_out_as, flaw_of, to_record, weighed
 from worker.telemetry import Metrics, log, where
 from worker.turns import AT_ONCE, Pause, Turn, go_through
 
@@ -68,12 +68,20 @@ class Intake:
     monotonic: Callable[[], float] = time.monotonic
     beat: float = field(default_factory=time.monotonic)
     ready: bool = False
-    _assigned: dict[tuple[str, int], Assigned] = field(default_factory=dict)
-    _unplaced: list[TopicPartition] = field(default_factory=list)
     _paused: bool = False
     _crowded: bool = False
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
+    _places: Places = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._places = Places(
+            self.journal,
+            self.offsets,
+            now=self.now,
+            max_age_s=self.decoder.max_age_s,
+            monotonic=self.monotonic,
+        )
 
     def start(self) -> None:
         """Join the group and begin."""
@@ -112,28 +120,18 @@ class Intake:
     def turn(self, consumer: Consumer) -> Turn[None]:
         """One turn of the loop: what can be read now is admitted. Raises SessionOver."""
         self.beat = self.monotonic()
-        self._insist_placed()
+        if self._places.outlived:
+            log.warning("the journal was started anew: partitions are placed anew")
+            self._places.give_up()
         yield from self._place(consumer)
         self._settle(consumer)
         room = self._breathe(consumer)
         messages = consumer.consume(min(room, self.batch) or 1, timeout=_POLL_S)
         yield from self._handle(consumer, messages)
 
-    @property
-    def misplaced(self) -> bool:
-        """Whether partitions were placed under another incarnation of the database."""
-        now = self.journal.incarnation
-        return any(part.incarnation != now for part in self._assigned.values())
-
-    def _insist_placed(self) -> None:
-        if self.misplaced:
-            log.warning("the journal was started anew: partitions are placed anew")
-            self._unplaced.extend(TopicPartition(*part) for part in self._assigned)
-            self._assigned.clear()
-
     def stale_topic(self, ids: Mapping[str, str]) -> str:
         """A topic of ours whose id is not the one of `ids` (topic name → id) any more, or ""."""
-        for (topic, _), part in list(self._assigned.items()):
+        for (topic, _), part in list(self._places.of.items()):
             if topic in ids and ids[topic] != part.topic_id:
                 return topic
         return ""
@@ -145,16 +143,11 @@ class Intake:
             log.warning("partitions wait for their position", count=len(partitions), why=str(error))
             self._take_on(consumer, partitions)
             consumer.pause(partitions)
-            self._unplaced.extend(partitions)
+            self._places.waiting.extend(partitions)
 
     def _assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Assign at the journal's position. Raises Unavailable before anything is assigned."""
-        oldest = self.now() - timedelta(seconds=self.decoder.max_age_s)
-        found = places(
-            partitions, consumer, journal=self.journal, offsets=self.offsets, oldest=oldest
-        )
-        placed = [it for it, _ in found]
-        self._assigned.update({(it.topic, it.partition): part for it, part in found})
+        placed = self._places.place(consumer, partitions)
         self._take_on(consumer, placed)
         waiting = [it for it in placed if self._paused or not self._may_be_read(it.topic)]
         # A pause outlives revocation and assignment in librdkafka: without this, a partition that was given back while
@@ -167,11 +160,7 @@ class Intake:
             log.info("partition assigned", topic=it.topic, partition=it.partition, offset=it.offset)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self.offsets.forget([(it.topic, it.partition) for it in partitions])
-        for it in partitions:
-            self._assigned.pop((it.topic, it.partition), None)
-        gone = {(it.topic, it.partition) for it in partitions}
-        self._unplaced = [it for it in self._unplaced if (it.topic, it.partition) not in gone]
+        self._places.forget(partitions)
         if self.eager:
             consumer.unassign()
         else:
@@ -182,14 +171,15 @@ class Intake:
 
     def _place(self, consumer: Consumer) -> Turn[None]:
         """Try again what could not be placed when it was assigned."""
-        if not self._unplaced:
+        places = self._places
+        if not places.waiting:
             return
         try:
-            self.journal.topic_ids(sorted({it.topic for it in self._unplaced}))
+            self.journal.topic_ids(sorted({it.topic for it in places.waiting}))
         except Unavailable:
             yield Pause(_POLL_S)
             return
-        waiting, self._unplaced = self._unplaced, []
+        waiting, places.waiting = places.waiting, []
         if not self.eager:
             consumer.incremental_unassign(waiting)
         self._on_assign(consumer, waiting)
@@ -218,20 +208,22 @@ class Intake:
         return topic not in self.fuse.blown
 
     def _parts(self, wanted: Callable[[str], bool]) -> list[TopicPartition]:
-        return [TopicPartition(topic, number) for topic, number in self._assigned if wanted(topic)]
+        return [TopicPartition(topic, number) for topic, number in self._places.of if wanted(topic)]
 
     def _handle(self, consumer: Consumer, messages: Sequence[Message]) -> Turn[None]:
         records = [it for it in (self._record(message) for message in messages) if it is not None]
+        ends, under = self._places.ends(messages), self._places.incarnations
         if not records:
+            self._places.tell(ends)
             return
-        under = frozenset(part.incarnation for part in self._assigned.values())
         decoded = yield from self._decoded(consumer, records)
         read = self._fused(consumer, decoded)
         move = replace(self._move(read), judged_under=under)
         yield AT_ONCE
         admitted = yield from self._admitted(consumer, move)
         if admitted is None:
-            return  # all of it is read again, once the partitions are placed anew
+            self._places.give_up()  # so that all of it is read again
+            return
         self._commit_offsets(consumer, move)
         self._count(move, admitted)
         fates = iter(admitted.fates)
@@ -240,6 +232,7 @@ class Intake:
         if blown is not None:
             self._stop_topic(consumer, blown)
         self.crew.take(admitted.operations)
+        self._places.tell(ends)
 
     def _fused(self, consumer: Consumer, read: Sequence[Read]) -> list[Read]:
         """What of the batch may be admitted: nothing of a topic whose records have gone bad all at once."""
@@ -266,7 +259,7 @@ class Intake:
             if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - the library's public constant has this name
                 log.warning("the consumer reports", why=error.str())
             return None
-        part = self._assigned.get((str(message.topic()), message.partition() or 0))
+        part = self._places.of.get((str(message.topic()), message.partition() or 0))
         if part is None:
             return None  # taken away meanwhile: its next owner starts from the journal's position
         return to_record(message, part)
@@ -343,7 +336,8 @@ class Intake:
 
     def _keep_polling(self, consumer: Consumer, seconds: float) -> None:
         """Poll without taking anything: all is paused, and what was fetched before is fetched again later."""
-        parts = [TopicPartition(topic, number) for topic, number in self._assigned]
+        self._settle(consumer)
+        parts = self._parts(lambda _: True)
         if not self._paused:
             self._paused = True
             self.metrics.intake_paused.set(1)
@@ -357,12 +351,13 @@ class Intake:
     def _commit_offsets(self, consumer: Consumer, move: Admit) -> None:
         """Tell Kafka how far was read."""
         for (topic, topic_id, partition), offset in move.positions.items():
-            if (topic, partition) in self._assigned:
+            if (topic, partition) in self._places.of:
                 self.offsets.note(topic, partition, topic_id=topic_id, offset=offset)
         self._settle(consumer)
 
     def _settle(self, consumer: Consumer) -> None:
         """Kafka hears what it has not heard; what waits for that goes on."""
+        self._places.catch_up()
         news = self.offsets.commit(consumer)
         news |= self.offsets.ask(consumer, lambda: self.journal.topic_ids(self.topics))
         if news:

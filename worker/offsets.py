@@ -97,6 +97,8 @@ class Offsets:
         `topic_ids`: topic → id; may raise Unavailable. A topic that is there no more is read again by nobody: so
         nothing waits for it.
         """
+        if self._is_news():
+            return True
         if not self._missed or self.monotonic() < self._ask_at:
             return False
         self._ask_at = self.monotonic() + _AGAIN_S

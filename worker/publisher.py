@@ -175,6 +175,12 @@ class Publisher:
         if not batch:
             return
         try:
+            self._insist_known(batch[-1])
+        except Unavailable as unavailable:  # before anything was begun that others would wait for
+            log.warning("publishing waits", why=str(unavailable))
+            yield Pause(_REST_S)
+            return
+        try:
             if self._producer is None:
                 self.claim()  # which may find a part of `batch` published: gather anew
                 return
@@ -215,7 +221,11 @@ class Publisher:
         offsets = [TopicPartition(self._progress, 0, batch[-1].number + 1)]
         producer.send_offsets_to_transaction(offsets, self._metadata, _TIMEOUT_S)
         yield AT_ONCE
-        self._insist_known(batch[-1])
+        try:
+            self._insist_known(batch[-1])  # it may have stood still since
+        except SessionOver:
+            self._abort()  # else the readers of these topics wait until it times out
+            raise
         self._lives()
         producer.commit_transaction(_TIMEOUT_S)
         yield AT_ONCE

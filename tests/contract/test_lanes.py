@@ -8,7 +8,18 @@ from typing import Any
 import pytest
 
 from db_client.group_commit import JournalRefusedError
-from db_client.moves import Admit, Answer, Conclude, DeadLetter, GoOn, Open, Orphaned, Park, Source
+from db_client.moves import (
+    Admit,
+    Answer,
+    Conclude,
+    DeadLetter,
+    GoOn,
+    LostTime,
+    Open,
+    Orphaned,
+    Park,
+    Source,
+)
 from handlers.domain.commands import (
     CapturePayment,
     Command,
@@ -364,6 +375,47 @@ def test_nothing_is_sent_before_all_suspects_were_asked_for(desk: Desk) -> None:
         assert 300 == desk.load(of.operation_id).payment.refunded_minor
         _carry(desk, desk.load(of.operation_id), news=News(_WHY, asked=RequestFact.DENIED))
     assert [] == _due(desk)
+
+
+def test_suspects_that_were_not_done_go_in_the_order_in_which_they_came(desk: Desk) -> None:
+    """The last one to be proven absent does not go first: a refund stays behind the refund before it."""
+    paid = _paid(desk)
+    refunds = [_refund(paid, 300, name=f"r{it}") for it in range(3)]
+    desk.admit(*(admission(it, suspect=True) for it in refunds))
+    absent = Wait(0.0, "it is absent", asked=True, complete_scan=True, trust=True)
+    for of in refunds:
+        assert [of.operation_id] == _due(desk)
+        desk.write(Park(desk.load(of.operation_id), absent))
+    for of in refunds:
+        assert [of.operation_id] == _due(desk)
+        assert not desk.load(of.operation_id).suspect
+        _carry(desk, desk.load(of.operation_id), news=News(_WHY, asked=RequestFact.DENIED))
+
+
+def test_no_suspect_is_trusted_while_records_are_unread(desk: Desk) -> None:
+    """Another refund of its payment may be among them: it is asked for again, and trusted once all was read."""
+    paid = _paid(desk)
+    refund = _refund(paid, 300)
+    desk.admit(admission(refund, suspect=True))
+    place = ("refunds", "topic-9", 0)
+    desk.write(LostTime({place: (7, MIDNIGHT)}, {}))
+    assert {0: (0, 7)} == _read_again(desk)
+    absent = Wait(0.0, "it is absent", asked=True, complete_scan=True, trust=True)
+    [parked] = desk.write(Park(desk.load(refund.operation_id), absent))
+    assert (Stage.ADMITTED, True) == (parked.operation.stage, parked.operation.suspect)
+    there = desk.load(refund.operation_id)
+    assert there.suspect
+    assert there.inquiry is not None
+    assert 1 == there.inquiry.complete_scans
+    desk.write(LostTime({}, {place: 5}))  # what lies behind is gone, or no record
+    assert {0: (5, 0)} == _read_again(desk)
+    [parked] = desk.write(Park(there, absent))
+    assert not parked.operation.suspect
+
+
+def _read_again(desk: Desk) -> dict[int, tuple[int, int]]:
+    found = desk.reader.positions("topic-9")
+    return {number: (it.next_offset, it.suspect_below) for number, it in found.items()}
 
 
 def test_a_strangers_early_void_cancels_nothing(desk: Desk) -> None:

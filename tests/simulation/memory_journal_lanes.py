@@ -51,14 +51,13 @@ def release(ground: MemoryGround, row: OperationRow) -> None:
         _give(ground, folder)
 
 
-def is_behind_suspects(ground: MemoryGround, folder: Folder) -> bool:
-    """Whether suspects of this payment must be asked for before anything more is sent; they are in line now."""
+def line_up_suspects(ground: MemoryGround, folder: Folder) -> None:
+    """Deferred suspects of this payment stand in line now: they are asked for before anything more is sent."""
     for row in folder.operations:
         if row.suspect and row.stage is Stage.DEFERRED:
             ground.database.touch(row)
             ground.database.move(row, stage=Stage.QUEUED, due_at=None)
             row.why = "may have been done in the lost time; waits for the operation before it"
-    return any(row.suspect for row in folder.line)
 
 
 def wait_for_payments(ground: MemoryGround, rows: Iterable[OperationRow]) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from db_client.moves import Answer, Conclude, Outrun, Park
+from db_client.parking import held_back
 from handlers.domain.intents import Question
 from handlers.domain.payments import renumbered
 from handlers.domain.recovery import Stage
@@ -18,7 +19,7 @@ from tests.simulation.memory_journal_ground import MemoryGround, RefusedError, i
 from tests.simulation.memory_journal_lanes import (
     answer_verifications,
     heed_rulings,
-    is_behind_suspects,
+    line_up_suspects,
     release,
 )
 from tests.simulation.memory_journal_opening import claim_order, let_go, wish
@@ -134,6 +135,8 @@ def _write_found(ground: MemoryGround, row: OperationRow, *, move: Answer, found
     for tried in row.attempts:
         if tried.number == number:
             tried.state = ANSWERED
+            tried.invoice_number = found.invoice_number
+            tried.merchant_account = found.merchant_account
             return
     ground.database.add_attempt(
         row,
@@ -177,11 +180,14 @@ def park(ground: MemoryGround, move: Park) -> Moved | Lost:
     of, wait = move.operation, move.wait
     if wait.evidence:
         append_evidence(ground.database, move, by=ground.me, at=ground.now)
-    is_behind = _must_wait(ground, move)
+    if wait.trust and of.request is not None and ground.database.has_unread:
+        move = held_back(move)
+        wait = move.wait
+    is_back = goes_back_in_line(ground, move)
     row = ground.mine(of)
     if row is None:
         return _LOST
-    stage = Stage.QUEUED if is_behind else _parked_in(of, move)
+    stage = Stage.QUEUED if is_back else _parked_in(of, move)
     anew = wait.trust or wait.again
     ground.database.touch(row)
     due_at = None if stage is Stage.QUEUED else ground.after(wait.seconds)
@@ -192,19 +198,20 @@ def park(ground: MemoryGround, move: Park) -> Moved | Lost:
     row.complete_scans = 0 if anew else row.complete_scans + wait.complete_scan
     if wait.unsent or wait.again or wait.told:
         _settle_attempts(row, UNSENT if wait.unsent else ANSWERED)
-    if wait.release or is_behind:
+    if wait.release or is_back:
         release(ground, row)
     if wait.asked and of.stage is Stage.ASKING:
         _answer_those_in_line(ground, row)
     return Moved(_parked(of, move, stage=stage))
 
 
-def _must_wait(ground: MemoryGround, move: Park) -> bool:
-    """Whether others of its payment may have been done, and are asked for first."""
+def goes_back_in_line(ground: MemoryGround, move: Park) -> bool:
+    """Whether it is a request that is trusted now: others of its payment may have been done, and go first."""
     of = move.operation
     if not move.wait.trust or of.request is None:
         return False
-    return is_behind_suspects(ground, ground.database.folder(of.payment.payment_id))
+    line_up_suspects(ground, ground.database.folder(of.payment.payment_id))
+    return True
 
 
 def _parked_in(of: Operation, move: Park) -> Stage:

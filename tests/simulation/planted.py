@@ -43,6 +43,7 @@ from tests.simulation.sim_terms import DOOR
 from tests.simulation.sim_ways import Plan, Ways
 from worker.intake import Intake
 from worker.offsets import Offsets
+from worker.placing import Places
 from worker.turns import AT_ONCE, Turn
 
 _BLOCK: Final = 4  # outbox numbers that change places with the next so many
@@ -369,10 +370,10 @@ BUGS: Final[Mapping[str, Plan]] = MappingProxyType(
         "sent before Kafka has heard of it": Plan(Ways(offsets=_Eager)),
         "judged before the journal was put back": Plan(
             apply=_with(Admit=_admitted_all_the_same),
-            planted=_planted((Intake, "misplaced", property(lambda _: False))),
+            planted=_planted((Places, "outlived", property(lambda _: False))),
         ),
         "sent before all suspects were asked for": Plan(
-            planted=_planted((memory_journal_progress, "_must_wait", _at_once))
+            planted=_planted((memory_journal_progress, "goes_back_in_line", _at_once))
         ),
     }
 )

@@ -83,6 +83,10 @@ class Door:
         """One batch in one commit."""
         return self.commits.submit(move)
 
+    def lost_time(self, move: Any) -> None:
+        """Write down soon what is to be read again, or was."""
+        self.commits.post(move)
+
     def topic_ids(self, names: Any) -> dict[str, str]:
         """Topic name → the cluster's id of it."""
         return self.world.kafka.topic_ids(names)
@@ -195,10 +199,11 @@ class Session:
         )
 
     def _is_heard(self, of: Operation) -> bool:
-        """Intake, which may be asleep, asks Kafka where it is not."""
+        """Intakes that may be asleep ask Kafka, or tell it, where it has not heard; they would look around anyway."""
         heard = self.offsets.heard(of)
-        if not heard and self.consumers:
-            self.consumers[-1].on_news()
+        if not heard:
+            for consumer in self.world.consumers.values():
+                consumer.on_news()
         return heard
 
     def _make_intake(self) -> None:
@@ -226,6 +231,7 @@ class Session:
     def _connect(self, properties: dict[str, Any]) -> Any:
         made = self.world.kafka.consumer(properties, process=self.process)
         self.consumers.append(made)
+        self.world.consumers[self.session_id] = made
         return made
 
     def _is_healthy(self) -> bool:
@@ -306,6 +312,7 @@ class Session:
     def leave(self) -> None:
         """Nothing wakes it any more."""
         self.world.alarms.pop(self.session_id, None)
+        self.world.consumers.pop(self.session_id, None)
         self.world.bells.pop(self.session_id, None)
 
     def close(self) -> None:
@@ -357,7 +364,7 @@ class Session:
 
     def _keep_lease(self) -> None:
         """What the keeper's thread does. Intake, which may be asleep, hears of a journal that was started anew."""
-        if self.consumers and self.intake.misplaced:
+        if self.consumers and self.intake._places.outlived:
             self.consumers[-1].on_news()
         if self.lease.tick():
             self.world.loop.call_later(self.lease.every_s, self._keep_lease)

@@ -32,9 +32,9 @@ async def rest(pause: Pause, *, least_s: float = 0.0) -> None:
 
 def _looks_around(intake: Intake, consumer: MemoryConsumer) -> bool:
     """Whether it has something to do that no news would tell it: a second try, or the end of a pause."""
-    offsets = intake.offsets
-    unfinished = intake._unplaced or intake._paused or offsets._uncommitted or offsets._missed
-    return bool(unfinished) or consumer.is_deaf or intake.misplaced
+    offsets, places = intake.offsets, intake._places
+    unfinished = places.waiting or intake._paused or offsets._uncommitted or offsets._missed
+    return bool(unfinished) or consumer.is_deaf or places.outlived
 
 
 async def keep_reading(

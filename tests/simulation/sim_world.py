@@ -17,6 +17,7 @@ from db_client.moves import (
     Answer,
     Gather,
     Hold,
+    LostTime,
     Mirror,
     Open,
     Outrun,
@@ -34,6 +35,7 @@ from tests.simulation.memory_journal_ground import MemoryGround
 from tests.simulation.memory_journal_moving import APPLY, Apply
 from tests.simulation.memory_kafka import MemoryKafka
 from tests.simulation.memory_kafka_broker import Identity
+from tests.simulation.memory_kafka_consumer import MemoryConsumer
 from tests.simulation.memory_kafka_log import Txn, TxnState
 from tests.simulation.memory_records import MemoryDbService, RecordDice, RecordOdds
 from tests.simulation.sim_loop import SimLoop
@@ -98,6 +100,7 @@ class World:
     lost: list[tuple[int, int]] = field(default_factory=list)
     story: list[tuple[float, str]] = field(default_factory=list)
     unheard_since: dict[str, float] = field(default_factory=dict)  # the journal, by session; "" all
+    consumers: dict[str, MemoryConsumer] = field(default_factory=dict)  # by session
     silences: list[Silence] = field(default_factory=list)  # that are over
     gone_at: dict[str, float] = field(default_factory=dict)
     orders: dict[str, int] = field(default_factory=dict)
@@ -277,7 +280,7 @@ class World:
         return noted
 
 
-_NEVER_DUE: Final = frozenset({Open, Answer, Outrun, Hold, Walked, Mirror})
+_NEVER_DUE: Final = frozenset({Open, Answer, Outrun, Hold, LostTime, Walked, Mirror})
 _BRINGS: Final = frozenset({Rehome, Gather})  # what comes in may be overdue already
 
 

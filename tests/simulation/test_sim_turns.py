@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from confluent_kafka import TopicPartition
 from avro.catalog import Catalog
 from avro.reader import Reader
 from avro.writer import Writer, single_object_headers
-from db_client.moves import Admit, Admitted, Fate, Numbered
+from db_client.moves import Admit, Admitted, Fate, LostTime, Numbered
 from db_client.reading import Position
 from db_client.sealing import Sealer
 from handlers.domain.commands import InitiatePayment, Mode
@@ -60,11 +60,16 @@ class Books:
     known: dict[int, Position] = field(default_factory=dict)
     crowded: bool = False
     incarnation: str = "one"
+    lost: list[LostTime] = field(default_factory=list)
 
     def positions(self, topic_id: str) -> dict[int, Position]:
         """How far each partition was read."""
         assert topic_id
         return dict(self.known)
+
+    def lost_time(self, move: LostTime) -> None:
+        """Only noted."""
+        self.lost.append(move)
 
     def topic_ids(self, names: Sequence[str]) -> dict[str, str]:
         """The cluster's."""
@@ -191,26 +196,6 @@ def test_intake_struck_at_every_await(struck: str, slow_s: float) -> None:
             offsets = kafka.group("group").offsets
             ends = {(TOPIC, part): place.next_offset for part, place in books.known.items()}
             assert ends == offsets, strike_at
-
-
-def test_partitions_are_placed_anew_when_the_journal_was_started_anew() -> None:
-    """What it forgot is read again, from its position on; what it still knows is not."""
-    with world() as (loop, kafka):
-        books = Books(loop, kafka)
-        _, intake = reading(loop, kafka, books=books)
-        for number in range(COMMANDS):
-            command(kafka, number)
-        loop.run_for(1)
-        assert all_places(kafka) == sorted(books.admitted)
-        before = dict(books.admitted)
-        books.known = {part: replace(at, next_offset=1) for part, at in books.known.items()}
-        books.incarnation = "two"
-        command(kafka, COMMANDS)
-        loop.run_for(1)
-        assert not intake.misplaced
-        assert all_places(kafka) == sorted(books.admitted)
-        expected = {place: 1 + (place[1] >= 1) for place in before}
-        assert expected == {place: books.admitted[place] for place in before}
 
 
 def test_intake_rests_while_nothing_happens() -> None:

@@ -1,25 +1,19 @@
 """Who asks, and what a person says: both hasten what waits, and neither is used up unheard. On a real PostgreSQL."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from db_client.moves import FINDER_TOPIC_ID, Answer, Conclude, Fate, Open, Park, Source
 from handlers.domain.commands import (
-    Command,
     InitiatePayment,
-    RefundPayment,
     Ruling,
     VerifyPayment,
 )
-from handlers.domain.intents import Intent, Refund
-from handlers.domain.money import Money
 from handlers.domain.payments import News, learn
 from handlers.domain.recovery import Stage
 from handlers.domain.states import Fact, RequestFact
-from handlers.domain.verdicts import Advice, Method, Reason
-from handlers.ports import Moved, Operation, Wait
+from handlers.ports import Operation, Wait
 from tests.contract.journal_stage import (
     DEADLINE_S,
     Desk,
@@ -30,10 +24,16 @@ from tests.contract.journal_stage import (
     staged,
     working,
 )
+from tests.contract.lane_stage import (
+    WHY,
+    carry,
+    due_now,
+    paid_payment,
+    refund_of,
+    refunding,
+    stage_of,
+)
 from tests.doubles.values import MIDNIGHT, command
-from worker.routes import STATUS
-
-_WHY = Reason("1", "It was so.", Advice.HARD)
 
 
 @pytest.fixture(scope="module")
@@ -51,73 +51,12 @@ def desk(stage: JournalStage) -> Iterator[Desk]:
         yield one
 
 
-def _carry(desk: Desk, of: Operation, *, news: News, open_: Intent | None = None) -> Operation:
-    """Open, answer and conclude it as the passage does."""
-    if open_ is not None:
-        [moved] = desk.write(Open(of, open_, {"request": "frozen"}, DEADLINE_S))
-        assert isinstance(moved, Moved), moved
-        of = moved.operation
-    told = learn(of.snapshot, news)
-    assert told is not None
-    [moved] = desk.write(Answer(of, told, {"said": "so"}, news.follow_up))
-    assert isinstance(moved, Moved), moved
-    status = message(f"{of.operation_id} {told.payment.version}", topic=STATUS)
-    [moved] = desk.write(Conclude(moved.operation, [status], None))
-    assert isinstance(moved, Moved), moved
-    return moved.operation
-
-
-def _paid(desk: Desk, minor: int = 1000) -> InitiatePayment:
-    """A payment that is captured."""
-    of = command(money=Money(minor, "USD"))
-    operation = desk.admit_one(of)
-    news = News(
-        _WHY, Fact.TAKEN, authorised_minor=minor, captured_minor=minor, transaction_id="60001"
-    )
-    _carry(desk, operation, news=news, open_=intent(operation))
-    return of
-
-
-def _refund(of: InitiatePayment, minor: int, *, name: str = "r1", **changes: Any) -> RefundPayment:
-    base: dict[str, Any] = {
-        "payment_id": of.payment_id,
-        "refund_id": f"{name}-{of.payment_id}",
-        "money": Money(minor, "USD"),
-        "issued_at": MIDNIGHT,
-    }
-    return RefundPayment(**{**base, **changes})
-
-
-def _refunding(of: Operation, minor: int, *, attempt: int = 1) -> Refund:
-    number = f"R{of.operation_id[-12:]}{attempt}"[-20:]
-    return Refund(
-        of.operation_id,
-        attempt=attempt,
-        invoice_number=number,
-        reference=number,
-        money=Money(minor, "USD"),
-        merchant_account="main",
-        transaction_id="60001",
-        method=Method("card", "Visa", "1111"),
-    )
-
-
-def _stage_of(stage: JournalStage, of: Command) -> str:
-    return str(
-        stage.one("SELECT stage FROM operation WHERE operation_id = :id", id=of.operation_id)
-    )
-
-
-def _due(desk: Desk) -> list[str]:
-    return desk.reader.due(most=10)
-
-
 def _undecided(desk: Desk) -> tuple[InitiatePayment, Operation]:
     """A payment whose answer was lost: told as pending, asked for in an hour."""
     of = command()
     operation = desk.admit_one(of)
     [moved] = desk.write(Open(operation, intent(operation), {"r": 1}, DEADLINE_S))
-    told = learn(moved.operation.snapshot, News(_WHY, Fact.UNDECIDED))
+    told = learn(moved.operation.snapshot, News(WHY, Fact.UNDECIDED))
     assert told is not None
     [moved] = desk.write(Answer(moved.operation, told, {}))
     [moved] = desk.write(
@@ -136,9 +75,9 @@ def test_whoever_asks_hastens_and_is_answered(desk: Desk, stage: JournalStage) -
     """A verification makes due what is asked for; where that stays undecided, it is answered by what is known."""
     of, operation = _undecided(desk)
     desk.admit(admission(_question(of, "q1")))
-    assert [operation.operation_id] == _due(desk)
+    assert [operation.operation_id] == due_now(desk)
     desk.write(Park(desk.load(operation.operation_id), Wait(60.0, "not seen", asked=True)))
-    assert Stage.CONCLUDED == _stage_of(stage, _question(of, "q1"))
+    assert Stage.CONCLUDED == stage_of(stage, _question(of, "q1"))
     last = desk.outbox[-1].message
     assert "unknown" == last.event_id
     assert b"verification:q1" == dict(last.headers)["answers"]
@@ -155,10 +94,10 @@ def test_nobody_is_answered_by_what_a_dead_session_may_not_have_told(
         stage.sql("UPDATE operation SET session_id = 'heir'")  # the finder gathered it
         waits = Wait(60.0, "not seen", asked=True)
         heir.write(Park(heir.load(operation.operation_id), waits))
-        assert ([], Stage.QUEUED) == (heir.outbox, _stage_of(stage, question))
+        assert ([], Stage.QUEUED) == (heir.outbox, stage_of(stage, question))
         stage.sql("UPDATE session SET watermark = next_number WHERE session_id = 'one'")
         heir.write(Park(heir.load(operation.operation_id), waits))
-        assert Stage.CONCLUDED == _stage_of(stage, question)
+        assert Stage.CONCLUDED == stage_of(stage, question)
         assert b"verification:q1" == dict(heir.outbox[-1].message.headers)["answers"]
 
 
@@ -170,8 +109,8 @@ def test_no_older_news_is_told_behind_what_another_session_may_not_have_told(
     with working(stage, "heir") as heir:
         stage.sql("UPDATE session SET watermark = next_number WHERE session_id = 'one'")
         loaded = desk.load(operation.operation_id)
-        news = News(_WHY, Fact.TAKEN, authorised_minor=1, captured_minor=1, transaction_id="60001")
-        _carry(desk, loaded, news=news)
+        news = News(WHY, Fact.TAKEN, authorised_minor=1, captured_minor=1, transaction_id="60001")
+        carry(desk, loaded, news=news)
         assert [Fate.REPEATED] == list(heir.admit(admission(of, offset=99)).fates)
         assert [] == heir.outbox
 
@@ -185,8 +124,8 @@ def test_what_the_worker_has_seen_itself_waits_for_its_turn(
     source = Source(FINDER_TOPIC_ID, FINDER_TOPIC_ID, 0, 17)
     desk.admit(admission(seen, source=source), admission(again))
     desk.write(Park(desk.load(operation.operation_id), Wait(60.0, "not seen", asked=True)))
-    assert [Stage.QUEUED] * 2 == [_stage_of(stage, seen), _stage_of(stage, again)]
-    assert [operation.operation_id] != _due(desk)
+    assert [Stage.QUEUED] * 2 == [stage_of(stage, seen), stage_of(stage, again)]
+    assert [operation.operation_id] != due_now(desk)
 
 
 def test_more_questions_than_one_record_names_are_all_answered(desk: Desk) -> None:
@@ -226,7 +165,7 @@ def test_a_persons_word_reaches_what_it_is_about(
     asked_before = desk.load(operation.operation_id)
     desk.admit(admission(_question(of, "q1", ruling=ruling)))
     desk.write(Park(asked_before, Wait(3600.0, "asked before the word came", asked=True)))
-    assert Stage.QUEUED == _stage_of(stage, _question(of, "q1"))
+    assert Stage.QUEUED == stage_of(stage, _question(of, "q1"))
     loaded = desk.load(operation.operation_id)
     assert (ruling if counts else None) == loaded.ruling
     soon = stage.one(
@@ -239,14 +178,12 @@ def test_a_persons_word_reaches_what_it_is_about(
 
 def test_what_was_refused_as_too_early_is_not_hastened(desk: Desk, stage: JournalStage) -> None:
     """Asking for news makes a look sooner, but never another try of what the gateway has just turned away."""
-    paid = _paid(desk)
-    refund = _refund(paid, 300)
+    paid = paid_payment(desk)
+    refund = refund_of(paid, 300)
     desk.admit(admission(refund))
     of = desk.load(refund.operation_id)
-    [moved] = desk.write(Open(of, _refunding(of, 300), {"r": 1}, DEADLINE_S))
-    told = learn(
-        moved.operation.snapshot, News(_WHY, asked=RequestFact.DEFERRED, reserve_minor=300)
-    )
+    [moved] = desk.write(Open(of, refunding(of, 300), {"r": 1}, DEADLINE_S))
+    told = learn(moved.operation.snapshot, News(WHY, asked=RequestFact.DEFERRED, reserve_minor=300))
     assert told is not None
     [moved] = desk.write(Answer(moved.operation, told, {}))
     desk.write(Conclude(moved.operation, [message("later")], Wait(3600.0, "54", release=True)))
@@ -261,4 +198,4 @@ def test_what_was_refused_as_too_early_is_not_hastened(desk: Desk, stage: Journa
     )
     desk.admit(admission(_question(paid, "q2", ruling=ruling)))
     assert desk.reader.must_go_on()
-    assert Stage.DEFERRED == _stage_of(stage, refund)
+    assert Stage.DEFERRED == stage_of(stage, refund)

@@ -1,0 +1,131 @@
+"""Lines before payments after a loss of time: who is asked for, who is trusted, and in which order they go on."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from db_client.moves import (
+    Admit,
+    DeadLetter,
+    LostTime,
+    Orphaned,
+    Park,
+    Source,
+)
+from handlers.domain.payments import News
+from handlers.domain.recovery import Stage
+from handlers.domain.states import Fact, RequestFact
+from handlers.ports import Wait
+from tests.contract.journal_stage import (
+    Desk,
+    JournalStage,
+    admission,
+    message,
+    staged,
+    working,
+)
+from tests.contract.lane_stage import WHY, carry, due_now, paid_payment, refund_of
+from tests.doubles.values import MIDNIGHT, command
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JournalStage]:
+    """A server for this file."""
+    with staged(tmp_path_factory.mktemp("lost-time")) as one:
+        yield one
+
+
+@pytest.fixture
+def desk(stage: JournalStage) -> Iterator[Desk]:
+    """A session on empty tables."""
+    stage.clear()
+    with working(stage) as one:
+        yield one
+
+
+def test_a_suspect_orphan_waits_until_all_of_the_lost_time_is_read(
+    desk: Desk, stage: JournalStage
+) -> None:
+    """Its payment may be among what is read again; then it leaves, and says since when it may have been carried out."""
+    refund = refund_of(command(), 1)
+    since = MIDNIGHT - timedelta(hours=1)
+    desk.admit(admission(refund, suspect=True, since=since))
+    place = ("payments", "topic-1", 0)
+    desk.write(Admit([], [], {place: 3}))
+    stage.sql("UPDATE position SET suspect_below = 5")
+    stage.sql("UPDATE operation SET due_at = clock_timestamp()")
+    letter = DeadLetter(Source("refunds", "t", 0, 7), message("dlq", topic="refunds.dlq"))
+    assert [] == desk.reader.orphans()
+    assert [False] == desk.write(Orphaned(refund.operation_id, letter))
+    desk.write(Admit([], [], {place: 5}))
+    assert [since] == [it.suspect_since for it in desk.reader.orphans()]
+    assert [True] == desk.write(Orphaned(refund.operation_id, letter))
+
+
+def test_nothing_is_sent_before_all_suspects_were_asked_for(desk: Desk) -> None:
+    """One that is proven absent waits for those behind it, and for one whose time had not come: they may be done.
+
+    Then it goes in the order in which it came, before whatever is asked anew.
+    """
+    paid = paid_payment(desk)
+    first, second, third = (refund_of(paid, 300, name=f"r{it}") for it in (1, 2, 3))
+    new = refund_of(paid, 300, name="new")
+    desk.admit(*(admission(it, suspect=True) for it in (first, second, third)), admission(new))
+    deferred = Wait(3600.0, "settles", release=True)
+    desk.write(Park(desk.load(first.operation_id), deferred))
+    absent = Wait(0.0, "it is absent", asked=True, complete_scan=True, trust=True)
+    for of, next_one in ((second, first), (first, third)):
+        assert [of.operation_id] == due_now(desk)
+        [parked] = desk.write(Park(desk.load(of.operation_id), absent))
+        assert Stage.QUEUED is parked.operation.stage
+        assert not desk.load(of.operation_id).suspect
+        assert [next_one.operation_id] == due_now(desk)
+    found = News(WHY, asked=RequestFact.DONE, fact=Fact.REFUNDED, refunded_minor=300)
+    carry(desk, desk.load(third.operation_id), news=found)
+    for of in (first, second, new):
+        assert [of.operation_id] == due_now(desk)
+        assert 300 == desk.load(of.operation_id).payment.refunded_minor
+        carry(desk, desk.load(of.operation_id), news=News(WHY, asked=RequestFact.DENIED))
+    assert [] == due_now(desk)
+
+
+def test_suspects_that_were_not_done_go_in_the_order_in_which_they_came(desk: Desk) -> None:
+    """The last one to be proven absent does not go first: a refund stays behind the refund before it."""
+    paid = paid_payment(desk)
+    refunds = [refund_of(paid, 300, name=f"r{it}") for it in range(3)]
+    desk.admit(*(admission(it, suspect=True) for it in refunds))
+    absent = Wait(0.0, "it is absent", asked=True, complete_scan=True, trust=True)
+    for of in refunds:
+        assert [of.operation_id] == due_now(desk)
+        desk.write(Park(desk.load(of.operation_id), absent))
+    for of in refunds:
+        assert [of.operation_id] == due_now(desk)
+        assert not desk.load(of.operation_id).suspect
+        carry(desk, desk.load(of.operation_id), news=News(WHY, asked=RequestFact.DENIED))
+
+
+def test_no_suspect_is_trusted_while_records_are_unread(desk: Desk) -> None:
+    """Another refund of its payment may be among them: it is asked for again, and trusted once all was read."""
+    paid = paid_payment(desk)
+    refund = refund_of(paid, 300)
+    desk.admit(admission(refund, suspect=True))
+    place = ("refunds", "topic-9", 0)
+    desk.write(LostTime({place: (7, MIDNIGHT)}, {}))
+    assert {0: (0, 7)} == _read_again(desk)
+    absent = Wait(0.0, "it is absent", asked=True, complete_scan=True, trust=True)
+    [parked] = desk.write(Park(desk.load(refund.operation_id), absent))
+    assert (Stage.ADMITTED, True) == (parked.operation.stage, parked.operation.suspect)
+    there = desk.load(refund.operation_id)
+    assert there.suspect
+    assert there.inquiry is not None
+    assert 1 == there.inquiry.complete_scans
+    desk.write(LostTime({}, {place: 5}))  # what lies behind is gone, or no record
+    assert {0: (5, 0)} == _read_again(desk)
+    [parked] = desk.write(Park(there, absent))
+    assert not parked.operation.suspect
+
+
+def _read_again(desk: Desk) -> dict[int, tuple[int, int]]:
+    found = desk.reader.positions("topic-9")
+    return {number: (it.next_offset, it.suspect_below) for number, it in found.items()}

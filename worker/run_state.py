@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from handlers.domain.errors import InvalidValueError
+
 _CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 MAX_FILE_AGE_S: Final = 10.0
 MAX_BEAT_AGE_S: Final = 60.0  # twice the time that any one call to a neighbour may take
@@ -36,6 +38,13 @@ def write(path: Path, state: RunState) -> None:
     scratch.write_text(json.dumps(asdict(state)))
     scratch.chmod(0o600)
     scratch.replace(path)
+
+
+def insist_folder(path: Path) -> None:
+    """Raise InvalidValueError where the folder of the state file is not there: nobody else creates it."""
+    if not path.parent.is_dir():
+        rule = f"the folder {path.parent} does not exist; create it or name another"
+        raise InvalidValueError("state_file", rule)
 
 
 def now() -> float:

@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
 from db_client import schema
@@ -21,6 +22,7 @@ from worker import parts, run_state, wiring
 from worker.config import Settings
 from worker.kafka_admin import Admin
 from worker.parts import Ground, Parts
+from worker.run_state import RunState
 from worker.telemetry import Metrics, log, where
 
 _STATE_S: Final = 1.0
@@ -129,7 +131,12 @@ class Session:
         rounds = [
             asyncio.create_task(self._guard(living.janitor.run(), "the janitor")),
             asyncio.create_task(self._guard(living.finder.run(), "the finder")),
-            asyncio.create_task(self._guard(self._tell_state(living), "the state file")),
+            asyncio.create_task(
+                self._guard(
+                    tell_state(self._settings.state_file, lambda: living.state(os.getpid())),
+                    "the state file",
+                )
+            ),
             asyncio.create_task(self._guard(watch_over(living.beats), "the watch")),
         ]
         stopping = asyncio.create_task(stop.wait())
@@ -168,12 +175,26 @@ class Session:
             log.error("crashed", what=name, why=where(crash))
             self._end(SessionOver(f"{name} crashed: {where(crash)}"))
 
-    async def _tell_state(self, living: Parts) -> None:
-        while True:
-            await asyncio.to_thread(
-                run_state.write, self._settings.state_file, living.state(os.getpid())
-            )
-            await asyncio.sleep(_STATE_S)
+
+async def tell_state(path: Path, state: Callable[[], RunState]) -> None:
+    """Write the state file each second, for ever.
+
+    What cannot be written is tried again, and said once for each reason: payments go on, only `health` is blind.
+    """
+    said = ""
+    while True:
+        why = ""
+        try:
+            await asyncio.to_thread(run_state.write, path, state())
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+        if why and why != said:
+            text = f"cannot write WORKER_STATE_FILE {path}: {why}; health cannot see this worker"
+            log.warning(text)
+        elif said and not why:
+            log.info("the state file is written again", what=str(path))
+        said = why
+        await asyncio.sleep(_STATE_S)
 
 
 async def watch_over(beats: Callable[[], Mapping[str, float]]) -> None:

@@ -29,6 +29,7 @@ from handlers.gateway.authorizenet.settings import (
     CutOff,
 )
 from handlers.ports import Lease, Rules
+from worker import run_state
 from worker.askers import Askers, AskerSettings
 from worker.config import Settings
 from worker.decode import Decoder
@@ -288,13 +289,14 @@ def _invoice_key(settings: Settings) -> bytes:
 
 
 def insist_usable(settings: Settings) -> None:
-    """Raise InvalidValueError for a secret that is missing or cannot be right, before anything is begun."""
+    """Raise InvalidValueError for what is missing or cannot be right, before anything is begun."""
     rules(settings)
     sealer(settings)
     accounts(settings)
     askers(settings)
     fuse(settings)
     settings.secret("db_service_token")
+    run_state.insist_folder(settings.state_file)
 
 
 def consumer_properties(settings: Settings) -> dict[str, Any]:

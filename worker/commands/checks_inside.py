@@ -15,6 +15,7 @@ from worker.commands.exits import about_of, text_of
 from worker.commands.findings import Finding, failed, ok, warning
 from worker.commands.neighbours import remedy
 from worker.config import Settings
+from worker.run_state import insist_folder
 
 _SANDBOX_HOST: Final = "apitest.authorize.net"
 
@@ -31,6 +32,10 @@ def setting_notes(settings: Settings) -> Iterator[Finding]:
             "settings",
             "environment production with the sandbox's gateway: set WORKER_GATEWAY_URL",
         )
+    try:
+        insist_folder(settings.state_file)
+    except InvalidValueError as invalid:
+        yield failed("WORKER_STATE_FILE", invalid.rule)
 
 
 def strays(environment: Iterable[str]) -> Iterator[Finding]:

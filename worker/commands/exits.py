@@ -64,6 +64,7 @@ _SETTINGS: Final = {
     "db_service.token": "WORKER_DB_SERVICE_TOKEN",
     "journal_url": "WORKER_JOURNAL_URL",
     "journal_keys": "WORKER_JOURNAL_KEYS",
+    "state_file": "WORKER_STATE_FILE",
     "schema_registry_url": "WORKER_SCHEMA_REGISTRY_URL",
 }
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import typer
@@ -79,4 +80,5 @@ def _leave(state_file: "Path") -> None:
     except (OSError, ValueError, KeyError, TypeError):
         return
     if pid == os.getpid():
-        state_file.unlink(missing_ok=True)
+        with suppress(OSError):  # a folder that takes no changes: the file grows old by itself
+            state_file.unlink(missing_ok=True)

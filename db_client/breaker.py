@@ -40,6 +40,11 @@ class Breaker:
         return not self._trying and self._clock_s() >= self._open_until_s
 
     @property
+    def answers(self) -> bool:
+        """False from the failure that opened it until a call has succeeded, also while the next one may try."""
+        return self._open_until_s is None
+
+    @property
     def why(self) -> str:
         """Why it is open, for people."""
         left_s = max(0.0, (self._open_until_s or 0.0) - self._clock_s())

@@ -113,6 +113,11 @@ class DbService:
         """False while `record` would raise at once: open no new operation."""
         return self._breaker.lets_pass and not self._closed
 
+    @property
+    def answers(self) -> bool:
+        """False until a call has succeeded again: what health shows, for one that may try proves nothing yet."""
+        return self._breaker.answers and not self._closed
+
     async def record(self, told: Snapshot, *, occurred_at: datetime) -> Ahead | None:
         """None once this news is stored, the refund's beside the payment's; Ahead where other news is.
 

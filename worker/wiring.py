@@ -36,7 +36,7 @@ from worker.decode import Decoder
 from worker.fuse import FuseSettings
 from worker.own_signature import derive
 from worker.routes import EventWire, Topics
-from worker.telemetry import Metrics
+from worker.telemetry import Metrics, log
 
 _TRIES_OF_A_RECORD: Final = (
     3  # how many slow calls a payment waits before it is parked as unrecorded
@@ -197,8 +197,20 @@ def gateway(
 ) -> AuthorizeNet:
     """The gateway's adapter. `now` is the journal's clock. Raises InvalidValueError for impossible credentials."""
     return AuthorizeNet(
-        _gateway_settings(settings), lease=lease, observe=metrics.gateway_call, now=now
+        _gateway_settings(settings),
+        lease=lease,
+        observe=metrics.gateway_call,
+        noticed=_gateway_noticed,
+        now=now,
     )
+
+
+def _gateway_noticed(account: str, *, failed: int, why: str) -> None:
+    if failed:
+        text = "the gateway does not answer: payments wait, intake pauses while no account works"
+        log.warning(text, what=account, count=failed, why=why)
+    else:
+        log.info("the gateway answers again", what=account)
 
 
 def reading_desks(settings: Settings) -> ReadingDesks:

@@ -7,7 +7,14 @@ import pytest
 from handlers.domain.errors import Unavailable
 from handlers.domain.verdicts import Unsent
 from handlers.gateway.authorizenet.client import AuthorizeNet
-from tests.contract.gateway_fixtures import APPROVAL, CHARGE, client, server_error, settings
+from tests.contract.gateway_fixtures import (
+    APPROVAL,
+    CHARGE,
+    FixedLease,
+    client,
+    server_error,
+    settings,
+)
 from tests.contract.raw_server import Connection, http, raw_server
 from tests.waiting import until
 
@@ -48,6 +55,44 @@ async def test_the_breaker_turns_calls_away_and_lets_one_try() -> None:
                 await gateway.send(CHARGE)
             assert takes_calls(gateway)
     assert heard.requests == 4
+
+
+def works(gateway: AuthorizeNet) -> bool:
+    """What health shows (a call, for the same reason)."""
+    return gateway.answers
+
+
+async def test_what_health_shows_waits_for_a_call_that_succeeded() -> None:
+    """Regression: with a hung gateway `health --ready` said ready each time that one call was let through to try."""
+    working = False
+
+    async def sometimes(connection: Connection) -> None:
+        while True:
+            await connection.request()
+            status = "200 OK" if working else "503 Service Unavailable"
+            await connection.say(http(APPROVAL, status=status))
+
+    noticed: list[tuple[str, int, str]] = []
+
+    def notice(account: str, *, failed: int, why: str) -> None:
+        noticed.append((account, failed, why))
+
+    async with raw_server(sometimes) as heard:
+        config = settings(heard.url, breaker_after=2, breaker_first_open_s=0.05)
+        gateway = AuthorizeNet(config, lease=FixedLease(), noticed=notice)
+        for _ in range(4):  # the last two are tries of an open breaker
+            await until(lambda: gateway.available)
+            async with gateway.slot("main"):
+                await gateway.send(CHARGE)
+        await until(lambda: gateway.available)
+        assert not works(gateway)
+        assert [("main", 2, "The gateway answered HTTP 503.")] == noticed
+        working = True
+        async with gateway.slot("main"):
+            await gateway.send(CHARGE)
+        assert works(gateway)
+        assert [("main", 0, "")] == noticed[1:]
+        await gateway.aclose()
 
 
 async def test_a_try_that_never_sent_leaves_the_try_to_the_next() -> None:

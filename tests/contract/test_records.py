@@ -288,7 +288,10 @@ async def test_a_bad_day_ends_by_itself(
     assert not closed
     play(control)
     await until(lambda: hasty.available)
+    shown = hasty.answers  # one may try, which is no answer yet
+    assert not shown
     await hasty.record(Snapshot(captured()), occurred_at=AT)
+    assert hasty.answers
     await asyncio.gather(*[hasty.record(Snapshot(captured()), occurred_at=AT) for _ in range(100)])
 
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Protocol, assert_never
 
 from tenacity import (
@@ -48,7 +49,7 @@ from handlers.gateway.authorizenet.requests import frozen_request, transaction_r
 from handlers.gateway.authorizenet.scanning import Desk, Trouble
 from handlers.gateway.authorizenet.searches import Searches
 from handlers.gateway.authorizenet.settings import Account, AuthorizeNetSettings
-from handlers.gateway.authorizenet.slots import Breaker, Slots
+from handlers.gateway.authorizenet.slots import Breaker, Slots, Turned
 from handlers.gateway.authorizenet.verdicts import verdict_of
 from handlers.ports import Lease
 
@@ -67,6 +68,18 @@ def unobserved(call: str, *, verdict: str, latency_s: float) -> None:
     """An `Observe` that keeps nothing."""
 
 
+class Noticed(Protocol):
+    """Hears when an account's calls begin to fail (`failed` of them in a row) and when they work again (0)."""
+
+    def __call__(self, account: str, *, failed: int, why: str) -> None:
+        """Tell it. Must not raise."""
+        ...
+
+
+def unnoticed(account: str, *, failed: int, why: str) -> None:
+    """A `Noticed` that tells nobody."""
+
+
 def _utc_now() -> datetime:
     return datetime.now(UTC)
 
@@ -83,13 +96,14 @@ class AuthorizeNet:
         *,
         lease: Lease,
         observe: Observe = unobserved,
+        noticed: Noticed = unnoticed,
         now: Callable[[], datetime] = _utc_now,
     ) -> None:
         self._settings = settings
         self._observe = observe
         self._now = now
         self._exchange = Exchange(settings, Gate(lease, margin_s=settings.margin_s))
-        self._slots = {name: _slots(settings) for name in settings.accounts}
+        self._slots = {name: _slots(settings, partial(noticed, name)) for name in settings.accounts}
         self._reads = {
             name: asyncio.Semaphore(settings.reads_in_flight) for name in settings.accounts
         }
@@ -100,6 +114,11 @@ class AuthorizeNet:
     def available(self) -> bool:
         """False while the breakers of all accounts turn calls away: intake pauses."""
         return any(slots.available for slots in self._slots.values())
+
+    @property
+    def answers(self) -> bool:
+        """False from when all accounts' breakers opened until a call has succeeded: what health shows."""
+        return any(slots.answers for slots in self._slots.values())
 
     def slot(self, merchant_account: str) -> AbstractAsyncContextManager[None]:
         """A place among the account's calls in flight. Raises Unavailable("gateway", …) while its breaker is open."""
@@ -252,18 +271,19 @@ class AuthorizeNet:
             case Heard():
                 locked_out = _is_locked_out(answer)
                 well = not (locked_out or _is_busy(answer))
-                slots.heard(well=well, definite=locked_out)
-            case NotSent() | Silence():
-                slots.heard(well=False)
+                slots.heard(well=well, definite=locked_out, why="" if well else _ill(answer))
+            case NotSent(why=why) | Silence(text=why):
+                slots.heard(well=False, why=why)
             case _:
                 assert_never(result)
 
 
-def _slots(settings: AuthorizeNetSettings) -> Slots:
+def _slots(settings: AuthorizeNetSettings, turned: Turned) -> Slots:
     breaker = Breaker(
         after=settings.breaker_after,
         first_s=settings.breaker_first_open_s,
         longest_s=settings.breaker_longest_open_s,
+        turned=turned,
     )
     return Slots(breaker, in_flight=settings.in_flight)
 
@@ -313,6 +333,17 @@ def _locked_out(answer: Answer) -> str:
 
 def _is_locked_out(answer: Answer) -> bool:
     return isinstance(answer.verdict, Declined) and answer.verdict.reason.code in _LOCKED_OUT_CODES
+
+
+def _ill(answer: Answer) -> str:
+    """Why an answer that was heard says that the gateway does not work. It has been through the scrubber."""
+    match answer.verdict:
+        case Declined():
+            return _locked_out(answer)
+        case Unknown(reason=said):
+            return f"{said.code} {said.text}"
+        case _:
+            return type(answer.verdict).__name__
 
 
 def _answer(result: Result, intent: Intent, *, scrubber: Scrubber) -> Answer:

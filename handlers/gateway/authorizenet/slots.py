@@ -8,8 +8,21 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 from handlers.domain.errors import Unavailable
+
+
+class Turned(Protocol):
+    """Hears when the breaker opens (`failed` calls in a row, the last one because of `why`) and closes (0 and "")."""
+
+    def __call__(self, *, failed: int, why: str) -> None:
+        """Tell it. Must not raise."""
+        ...
+
+
+def _unheard(*, failed: int, why: str) -> None:
+    """A `Turned` that tells nobody."""
 
 
 class Breaker:
@@ -22,11 +35,13 @@ class Breaker:
         first_s: float,
         longest_s: float,
         clock_s: Callable[[], float] = time.monotonic,
+        turned: Turned = _unheard,
     ) -> None:
         self._after = after
         self._first_s = first_s
         self._longest_s = longest_s
         self._clock_s = clock_s
+        self._turned = turned
         self._failures = 0
         self._open_for_s = 0.0
         self._open_until_s: float | None = None
@@ -38,6 +53,11 @@ class Breaker:
         if self._open_until_s is None:
             return True
         return not self._trying and self._clock_s() >= self._open_until_s
+
+    @property
+    def answers(self) -> bool:
+        """False from the failure that opened it until a call has succeeded, also while the next one may try."""
+        return self._open_until_s is None
 
     def enter(self) -> bool:
         """Start a call; True where it is the one that tries. Raises Unavailable while it is open."""
@@ -56,18 +76,24 @@ class Breaker:
         if trying:
             self._trying = False
 
-    def heard(self, *, well: bool, definite: bool = False) -> None:
+    def heard(self, *, well: bool, definite: bool = False, why: str = "") -> None:
         """Count a call's end: `well` where the gateway worked. `definite`: every other call would fail, too."""
+        answered = self.answers
         if well:
             self._failures = 0
             self._open_for_s = 0.0
             self._open_until_s = None
+            if not answered:
+                self._turned(failed=0, why="")
             return
-        self._failures = max(self._failures + 1, self._after if definite else 0)
+        self._failures += 1
         half_open = self._open_until_s is not None and self._clock_s() >= self._open_until_s
-        if half_open or (self._open_until_s is None and self._failures >= self._after):
+        due = definite or self._failures >= self._after
+        if half_open or (answered and due):
             self._open_for_s = min(max(self._first_s, self._open_for_s * 2), self._longest_s)
             self._open_until_s = self._clock_s() + self._open_for_s
+        if answered and due:
+            self._turned(failed=self._failures, why=why)
 
 
 class Slots:
@@ -82,9 +108,14 @@ class Slots:
         """False while calls would be turned away: intake pauses."""
         return self._breaker.lets_pass
 
-    def heard(self, *, well: bool, definite: bool = False) -> None:
-        """Tell how a call ended."""
-        self._breaker.heard(well=well, definite=definite)
+    @property
+    def answers(self) -> bool:
+        """False until a call has succeeded again: what a person is shown, for one that may try proves nothing yet."""
+        return self._breaker.answers
+
+    def heard(self, *, well: bool, definite: bool = False, why: str = "") -> None:
+        """Tell how a call ended, and `why` where it failed: for people, nothing secret."""
+        self._breaker.heard(well=well, definite=definite, why=why)
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:

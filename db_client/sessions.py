@@ -247,16 +247,24 @@ class LeaseKeeper:
         return datetime.now(UTC) + self._ahead
 
     def _run(self) -> None:
-        while not self._stop.wait(self._lease_s / _RENEWALS_A_LEASE):
+        every_s = self._lease_s / _RENEWALS_A_LEASE
+        stood_s, slept_at = 0.0, boottime()
+        while not self._stop.wait(every_s):
+            stood_s = max(stood_s, boottime() - slept_at - every_s)
+            # A process that was frozen finds its connection cut off by its heir, which looks like a database away.
+            still = f": this process stood still for about {stood_s:.0f} s"
             try:
                 if not self._renew():
-                    self._on_over(SessionOver("the lease ran out"))
+                    why = still if stood_s > every_s else ""
+                    self._on_over(SessionOver(f"the lease ran out{why}"))
                     return
+                stood_s = 0.0
             except DBAPIError:
                 if not self.alive():
-                    self._on_over(SessionOver("the lease ran out while the database was away"))
+                    why = still if stood_s > every_s else " while the database was away"
+                    self._on_over(SessionOver(f"the lease ran out{why}"))
                     return
-            self.beat = time.monotonic()
+            slept_at, self.beat = boottime(), time.monotonic()
 
     def _renew(self) -> bool:
         before = boottime()

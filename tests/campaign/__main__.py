@@ -7,6 +7,7 @@ kept in `var/campaign-<seed>/`, only then.
 import argparse
 import faulthandler
 import json
+import math
 import shutil
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from handlers.domain.errors import Unavailable
+from tests.asking import at_least
 from tests.campaign.campaign import play
 from tests.campaign.chronicle import TroubleError
 from tests.campaign.fault_plan import drawn
@@ -37,16 +39,23 @@ _DIFFERS, _TROUBLE = 1, 2
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m tests.campaign", description=(__doc__ or "").partition("\n")[0]
+        prog="python -m tests.campaign",
+        description=(__doc__ or "").partition("\n")[0],
+        epilog="Exit codes: 0 nothing differs, 1 something does, 2 wrong usage, or the campaign could not go on.",
     )
-    parser.add_argument("--seed", type=int, default=1, help="of commands, faults and their times")
-    parser.add_argument("--payments", type=int, default=10_000, help="how many payments")
-    parser.add_argument("--minutes", type=float, default=30, help="how long load and faults last")
-    parser.add_argument("--faults", type=int, help="how many; without: as many as the time holds")
+    parser.add_argument("--seed", type=int, default=1,
+                        help="of commands, faults and their times (%(default)s)")  # fmt: skip
+    parser.add_argument("--payments", type=at_least(1), default=10_000,
+                        help="how many payments (%(default)s)")  # fmt: skip
+    parser.add_argument("--minutes", type=float, default=30,
+                        help="how long load and faults last (%(default)s)")  # fmt: skip
+    parser.add_argument(
+        "--faults", type=at_least(0), help="how many; without: as many as the time holds"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     given = parser.parse_args()
-    if given.payments < 1 or given.minutes <= 0:
-        parser.error("--payments and --minutes must be above 0")
+    if not 0 < given.minutes < math.inf:
+        parser.error("argument --minutes: must be above 0")
     return given
 
 

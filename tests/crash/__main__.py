@@ -1,6 +1,6 @@
 """`python -m tests.crash`: SIGKILL of a worker with every verb at every station, on real parts; prints the table.
 
-python -m tests.crash --verb refund --station "after open, before send"   one cell, or one row, or one column
+.venv/bin/python -m tests.crash --verb refund --station "after open, before send"   one cell, or one row, or one column
 
 The exit code is 0 where every claim of `outcomes.py` holds. The logs of a chain that failed are kept in `var/crash/`.
 """
@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Final
 
+from tests.asking import at_least
 from tests.crash.chains import play
 from tests.crash.crash_table import Row, grid, lines
 from tests.crash.stations import IN_A_TAKE_OVER, Cell, Chain, Station, Verb, matrix
@@ -27,11 +28,14 @@ _HEAP_MB: Final = 512
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m tests.crash", description=(__doc__ or "").partition("\n")[0]
+        prog="python -m tests.crash",
+        description=(__doc__ or "").partition("\n")[0],
+        epilog="Exit codes: 0 every claim holds, 1 a chain failed, 2 wrong usage.",
     )
     parser.add_argument("--verb", choices=[it.value for it in Verb], help="this one alone")
     parser.add_argument("--station", choices=[it.value for it in Station], help="this one alone")
-    parser.add_argument("--at-once", type=int, default=6, help="how many chains are played at once")
+    parser.add_argument("--at-once", type=at_least(1), default=6,
+                        help="how many chains are played at once (%(default)s)")  # fmt: skip
     return parser.parse_args()
 
 

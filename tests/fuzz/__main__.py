@@ -1,8 +1,8 @@
 """`python -m tests.fuzz`: sends wild inputs to everything that reads what others wrote, and prints what came of them.
 
-python -m tests.fuzz --inputs 1000000 --seed 1
-python -m tests.fuzz --seed 1 --target records --round 37   one round again
-python -m tests.fuzz --target records --input FILE          one input again, as a finding was written to var/fuzz/
+.venv/bin/python -m tests.fuzz --inputs 1000000 --seed 1
+.venv/bin/python -m tests.fuzz --seed 1 --target records --round 37  one round again
+.venv/bin/python -m tests.fuzz --target records --input FILE         one input again, as written to var/fuzz/
 """
 
 import argparse
@@ -15,6 +15,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
+from tests.asking import at_least
 from tests.fuzz.campaign import Campaign, Tally
 from tests.fuzz.cases import read, written
 from tests.fuzz.oracle import Finding
@@ -28,13 +29,21 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.fuzz",
         description="Wild inputs for the record reader, the gateway's replies and the settings.",
+        epilog="Exit codes: 0 nothing was found, 1 something was, 2 wrong usage.",
     )
-    parser.add_argument("--inputs", type=int, default=1_000_000, help="of all targets together")
-    parser.add_argument("--seed", type=int, default=1, help="the same seed makes the same inputs")
+    parser.add_argument("--inputs", type=at_least(1), default=1_000_000,
+                        help="of all targets together (%(default)s)")  # fmt: skip
+    parser.add_argument("--seed", type=int, default=1,
+                        help="the same seed makes the same inputs (%(default)s)")  # fmt: skip
     parser.add_argument("--target", choices=list(TARGETS), help="this one alone")
-    parser.add_argument("--round", type=int, help="this round of the target alone")
+    parser.add_argument("--round", type=at_least(0), help="this round of the target alone")
     parser.add_argument("--input", type=Path, metavar="FILE", help="this input of the target alone")
-    return parser.parse_args()
+    given = parser.parse_args()
+    if given.target is None and (given.input or given.round is not None):
+        parser.error("--input and --round need their --target")
+    if given.input and not given.input.is_file():
+        parser.error(f"--input: there is no file {given.input}")
+    return given
 
 
 def _tallies(arguments: argparse.Namespace, say: Console, *, folder: Path) -> list[Tally]:
@@ -87,11 +96,11 @@ def _tell(finding: Finding, *, seed: int, number: int, say: Console) -> None:
     path.write_text(word)
     say.print(str(finding), markup=False, soft_wrap=True)
     say.print(
-        f"again: python -m tests.fuzz --seed {seed} --target {finding.target} --round {number}",
+        f"again: .venv/bin/python -m tests.fuzz --seed {seed} --target {finding.target} --round {number}",
         markup=False,
     )
     say.print(
-        f"   or: python -m tests.fuzz --target {finding.target} --input var/fuzz/{path.name}\n",
+        f"   or: .venv/bin/python -m tests.fuzz --target {finding.target} --input var/fuzz/{path.name}\n",
         markup=False,
     )
 
@@ -109,9 +118,6 @@ def main() -> int:
     """The exit code: 0 where nothing was found."""
     arguments = _arguments()
     say = Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False)
-    if arguments.target is None and (arguments.input or arguments.round is not None):
-        say.print("--input and --round need their --target")
-        return 2
     with tempfile.TemporaryDirectory(prefix="payment-worker-fuzz-") as folder:
         if arguments.input is not None:
             return _once(arguments, say, folder=Path(folder))

@@ -1,8 +1,8 @@
 """`python -m tests.simulation`: plays seeded runs of the whole worker in simulated time, and lets the auditor judge.
 
-python -m tests.simulation --seeds 20000 --from 0 --jobs 2
-python -m tests.simulation --replay 4711                     one run again, with its story
-python -m tests.simulation --bug 'send before open'          a planted bug, until it is caught; `all` for each of them
+.venv/bin/python -m tests.simulation --seeds 20000 --from 0 --jobs 2
+.venv/bin/python -m tests.simulation --replay 4711                one run again, with its story
+.venv/bin/python -m tests.simulation --bug 'send before open'     a planted bug, until it is caught; `all` for each
 
 Exit code 1 where anything was found; with `--bug all`, where a bug was not.
 """
@@ -16,6 +16,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
+from tests.asking import at_least
 from tests.simulation.planted import BUGS
 from tests.simulation.sim_series import Tally, plan_of, played
 from tests.simulation.sim_story import told
@@ -30,10 +31,12 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.simulation",
         description="Seeded runs of the whole worker in simulated time, judged by an auditor.",
+        epilog="Exit codes: 0 nothing was found, 1 something was (with `--bug all`: a bug was not), 2 wrong usage.",
     )
-    parser.add_argument("--seeds", type=int, default=20_000, help="how many runs (20000)")
+    parser.add_argument("--seeds", type=at_least(1), default=20_000, help="how many runs (20000)")
     parser.add_argument("--from", type=int, default=0, dest="first", help="the first seed (0)")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (cores)")
+    parser.add_argument("--jobs", type=at_least(1), default=os.cpu_count() or 1,
+                        help="how many processes (one a core: %(default)s)")  # fmt: skip
     parser.add_argument("--bug", choices=["all", *BUGS], default="", metavar="NAME",
                         help="plant this bug, and stop where it is caught; `all`: " + ", ".join(BUGS))  # fmt: skip
     parser.add_argument("--replay", type=int, metavar="SEED", help="this run alone, with its story")

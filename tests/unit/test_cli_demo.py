@@ -3,14 +3,18 @@
 import json
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.waiting import wait_until
+from worker.demo.director import insist_untouched
 from worker.demo.keeping import orders, what_next, write_environment
 from worker.demo.kept_process import KeptProcess
 from worker.demo.passfile import without_password
 from worker.demo.stage import Stage
+from worker.demo.stage_error import StageError
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 PASSWORD = "hush"
@@ -95,3 +99,36 @@ def test_a_url_without_its_password_leads_to_a_file_with_it(tmp_path: Path) -> N
     plain = "postgresql://me@127.0.0.1/shop"
     assert plain == without_password(plain, passfile=tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize(
+    ("ends", "how"),
+    [
+        ("os.kill(os.getpid(), 9)", "killed from outside (SIGKILL)"),
+        ("sys.exit(0)", "stopped from outside (SIGTERM)"),
+        ("sys.exit(130)", "stopped from outside (SIGINT)"),
+    ],
+)
+def test_a_worker_that_somebody_ended_is_no_fault_of_its_own(
+    tmp_path: Path, ends: str, how: str
+) -> None:
+    """Regression: who killed a worker in another terminal was told to mend what its log says."""
+    argv = [sys.executable, "-c", f"import os, sys, time; time.sleep(0.2); {ends}"]
+    ended = KeptProcess("worker-2", argv, log=tmp_path / "log", ready=lambda: True)
+    ended.start()
+    wait_until(lambda: not ended.alive)
+    with pytest.raises(StageError, match=re.escape(f"worker-2 was {how}: the story kills")) as told:
+        insist_untouched(ended)
+    assert str(told.value).endswith("make demo ARGS=--keep")
+
+
+def test_a_worker_that_ended_by_itself_is_another_matter(tmp_path: Path) -> None:
+    """One that lives, and one whose log does say why, pass."""
+    argv = [sys.executable, "-c", "import sys, time; time.sleep(0.2); sys.exit(70)"]
+    worker = KeptProcess("worker-2", argv, log=tmp_path / "log", ready=lambda: True)
+    worker.start()
+    insist_untouched(worker)
+    wait_until(lambda: not worker.alive)
+    insist_untouched(worker)
+    with pytest.raises(StageError, match="exit code 70"):
+        worker.insist_alive()

@@ -4,10 +4,11 @@ The producer has a thread of its own; everything else is one loop that looks, ac
 """
 
 import json
+import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from db_client.audit import JournalBook, read_journal
@@ -42,6 +43,12 @@ _BEFORE_SETTLEMENT: Final = {
 }
 _REST_WITHIN_S: Final = 45.0
 _PATIENCE_S: Final = 20.0  # how long the story waits on a slow machine
+# How a worker ends that somebody has ended by hand; by itself it ends with none of these.
+_FROM_OUTSIDE: Final[Mapping[int | None, str]] = {
+    -signal.SIGKILL: "killed from outside (SIGKILL)",
+    0: "stopped from outside (SIGTERM)",
+    130: "stopped from outside (SIGINT)",
+}
 _TAKEN_OVER: Final = "took over what an ended session left"
 
 
@@ -244,14 +251,27 @@ class Director:
     def _insist_alive(self) -> None:
         stage = self._stage
         workers = [it for it in stage.workers if it is not self._victim]
-        for server in (stage.broker, stage.postgres, stage.db_service, stage.simulator, *workers):
+        for server in (stage.broker, stage.postgres, stage.db_service, stage.simulator):
             if server is not None:
                 server.insist_alive()
+        for worker in workers:
+            insist_untouched(worker)
+            worker.insist_alive()
         for failure in (self._producer.failure, self._audience.failure):
             if failure:
                 raise StageError(
                     f"{failure}\nNext: start the demo again, with --keep for the logs."
                 )
+
+
+def insist_untouched(worker: KeptProcess) -> None:
+    """Raise StageError where somebody ended a worker by hand: nothing is wrong with it, and its log says nothing."""
+    ending = _FROM_OUTSIDE.get(worker.returncode)
+    if ending is not None:
+        raise StageError(
+            f"{worker.name} was {ending}: the story kills a worker itself."
+            " To try more by hand: make demo ARGS=--keep"
+        )
 
 
 def _state(stage: Stage, kept: KeptProcess) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The state file of a running worker: what cannot be written is said, tried again, and ends nothing."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -19,7 +20,7 @@ from worker.session import tell_state
 
 def _well() -> RunState:
     return RunState(
-        pid=1,
+        pid=os.getpid(),
         session="s",
         ready=True,
         written_at=run_state.now(),

@@ -24,6 +24,7 @@ def health(
     """Say whether the running worker is well.
 
     Reads the small file that it writes each second (WORKER_STATE_FILE); asks nobody and needs no network.
+    Tells a process that is gone from one that hangs.
     """
     from worker.config import read_settings
     from worker.run_state import sick

@@ -8,6 +8,7 @@ else: the lease outlives the slowest gateway call, the kafka_txn is shorter than
 # ruff: noqa: E501 - one setting a row: the descriptions are the table that people read
 import re
 import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -18,6 +19,7 @@ from handlers.domain.errors import InvalidValueError, WorkerError
 from handlers.domain.money import EXPONENTS
 from handlers.domain.secret import Secret
 from handlers.ports import LateCharge, OnePayment, OrderCheck
+from worker.setting_names import variable
 from worker.settings_told import told
 
 _SECRETS = (
@@ -27,6 +29,7 @@ _SECRETS = (
     "gateway_transaction_key",
     "gateway_accounts",
 )
+_FORMS = {"journal_keys": "`id:base64 of 32 bytes`, one a line or separated by commas"}
 _MAX_FILE_BYTES = 65_536  # no secret and no list of properties is longer, and /dev/zero never ends
 _CODE = re.compile("[A-Za-z]{3}")
 _HALF = re.compile("[\ud800-\udfff]")  # how Python keeps a byte of the environment that is no UTF-8
@@ -319,8 +322,9 @@ class Settings(BaseSettings):
             return Secret(given.get_secret_value())
         variable = f"WORKER_{name.upper()}"
         if path is None:
+            form = f": {_FORMS[name]}" if name in _FORMS else ""
             raise InvalidValueError(
-                variable, f"must be set (or {variable}_FILE, the path of a file with it)"
+                variable, f"must be set{form} (or {variable}_FILE, the path of a file with it)"
             )
         return Secret(_text_of(path, f"{variable}_FILE").strip())
 
@@ -361,4 +365,30 @@ def read_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        raise SettingsError(told(error)) from None
+        raise SettingsError("\n".join([told(error), *_wrong_keys(overrides)])) from None
+
+
+class _Keys(BaseSettings):
+    """The journal's keys alone, for where another setting is wrong."""
+
+    model_config = SettingsConfigDict(env_prefix="WORKER_", extra="ignore")
+
+    journal_keys: SecretStr | None = None
+    journal_keys_file: Path | None = None
+
+
+def _wrong_keys(overrides: Mapping[str, Any]) -> Iterator[str]:
+    """The line about the journal's keys: whoever has mended the rest shall not meet it only then."""
+    from db_client.sealing import read_keys
+
+    try:
+        keys = _Keys(**overrides)
+        given = Settings.model_construct(
+            journal_keys=keys.journal_keys, journal_keys_file=keys.journal_keys_file
+        )
+        if keys.journal_keys or keys.journal_keys_file:
+            read_keys(given.secret("journal_keys").reveal())
+    except InvalidValueError as invalid:
+        yield f"{variable(invalid.field)}: {invalid.rule}"
+    except (ValidationError, UnicodeError):  # no text at all, which the settings say themselves
+        return

@@ -44,7 +44,7 @@ class NotReadyError(WorkerError):
 
 
 async def run_sessions(settings: Settings, *, metrics: Metrics, stop: asyncio.Event) -> None:
-    """Run session after session until `stop`. Raises NotReadyError, InvalidValueError for what a person must mend."""
+    """Run session after session until `stop`. Raises NotReadyError, InvalidValueError, SettingsError."""
     wiring.insist_usable(settings)
     failures = 0
     while not stop.is_set():

@@ -22,6 +22,28 @@ RULES: Final[Mapping[str, str]] = MappingProxyType(
 )
 
 
+# Kind of pydantic's → what must be, with the bound that it names. `{number}` is a word for the setting's own numbers.
+_KINDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "float_parsing": "must be {number}",
+        "float_type": "must be {number}",
+        "finite_number": "must be {number} that is finite",
+        "int_parsing": "must be a whole number",
+        "int_parsing_size": "must be a whole number",
+        "int_type": "must be a whole number",
+        "int_from_float": "must be a whole number",
+        "greater_than": "must be {number} above {gt:.12g}",
+        "greater_than_equal": "must be {number}, at least {ge:.12g}",
+        "less_than": "must be {number} below {lt:.12g}",
+        "less_than_equal": "must be {number}, at most {le:.12g}",
+        "literal_error": "must be {expected}",
+        "enum": "must be {expected}",
+        "string_too_short": "must be at least {min_length} characters long",
+        "string_too_long": "must be at most {max_length} characters long",
+    }
+)
+
+
 def told(error: ValidationError) -> str:
     """Every wrong variable and its rule, one a line."""
     lines = []
@@ -30,5 +52,10 @@ def told(error: ValidationError) -> str:
         name, rule = (str(problem["loc"][0]), text) if problem["loc"] else text.split(": ", 1)
         if problem["type"] == "string_pattern_mismatch":
             rule = RULES[name]
-        lines.append(f"WORKER_{name.upper()}: {rule}")
-    return "\n".join(lines)
+        elif problem["type"] in _KINDS:
+            number = "a number of seconds" if name.endswith("_s") else "a number"
+            bounds = problem.get("ctx", {})
+            rule = _KINDS[problem["type"]].format(number=number, **bounds)
+        is_one_of_many = len(problem["loc"]) > 1
+        lines.append(f"WORKER_{name.upper()}: {'each ' if is_one_of_many else ''}{rule}")
+    return "\n".join(dict.fromkeys(lines))

@@ -31,11 +31,12 @@ from handlers.gateway.authorizenet.settings import (
 from handlers.ports import Lease, Rules
 from worker import run_state
 from worker.askers import Askers, AskerSettings
-from worker.config import Settings
+from worker.config import Settings, SettingsError
 from worker.decode import Decoder
 from worker.fuse import FuseSettings
 from worker.own_signature import derive
 from worker.routes import EventWire, Topics
+from worker.setting_names import variable
 from worker.telemetry import Metrics, log
 
 _TRIES_OF_A_RECORD: Final = (
@@ -301,14 +302,32 @@ def _invoice_key(settings: Settings) -> bytes:
 
 
 def insist_usable(settings: Settings) -> None:
-    """Raise InvalidValueError for what is missing or cannot be right, before anything is begun."""
-    rules(settings)
-    sealer(settings)
-    accounts(settings)
-    askers(settings)
-    fuse(settings)
-    settings.secret("db_service_token")
-    run_state.insist_folder(settings.state_file)
+    """Raise InvalidValueError for what is missing or cannot be right, before anything is begun.
+
+    Where it is more than one thing: SettingsError with all of them, so that nobody mends one to meet the next.
+    """
+    looks: tuple[Callable[[Settings], object], ...] = (
+        rules,
+        sealer,
+        accounts,
+        askers,
+        fuse,
+        lambda it: it.secret("db_service_token"),
+        lambda it: run_state.insist_folder(it.state_file),
+    )
+    wrong = []
+    for look in looks:
+        try:
+            look(settings)
+        except InvalidValueError as invalid:
+            wrong.append(invalid)
+    lines = dict.fromkeys(
+        f"{variable(it.field)}: {it.rule}" for it in wrong
+    )  # one key serves several
+    if len(lines) > 1:
+        raise SettingsError("\n".join(lines))
+    if wrong:
+        raise wrong[0]
 
 
 def consumer_properties(settings: Settings) -> dict[str, Any]:

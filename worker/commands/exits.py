@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from handlers.domain.errors import InvalidValueError, Unavailable, WorkerError
+from worker.setting_names import variable
 
 FINE: Final = 0
 NO: Final = 1
@@ -53,21 +54,6 @@ An error is a document, too:
 
 """
 
-# Where a part checks its own settings it names them in its own words.
-_SETTINGS: Final = {
-    "gateway.endpoint": "WORKER_GATEWAY_URL",
-    "gateway.login": "WORKER_GATEWAY_LOGIN",
-    "gateway.transaction_key": "WORKER_GATEWAY_TRANSACTION_KEY",
-    "gateway.environment": "WORKER_ENVIRONMENT",
-    "gateway.cut_off.zone": "WORKER_GATEWAY_CUT_OFF",
-    "db_service.url": "WORKER_DB_SERVICE_URL",
-    "db_service.token": "WORKER_DB_SERVICE_TOKEN",
-    "journal_url": "WORKER_JOURNAL_URL",
-    "journal_keys": "WORKER_JOURNAL_KEYS",
-    "state_file": "WORKER_STATE_FILE",
-    "schema_registry_url": "WORKER_SCHEMA_REGISTRY_URL",
-}
-
 
 class AnswerIsNoError(WorkerError):
     """The command did its work, and what it was asked is not so. The text says what to do next."""
@@ -102,7 +88,7 @@ def epilog(*examples: str, json: str = "", codes: str = "") -> str:
 
 def text_of(invalid: InvalidValueError) -> str:
     """The error with the variable's name where the value came from a setting."""
-    return f"{_SETTINGS.get(invalid.field, invalid.field)}: {invalid.rule}"
+    return f"{variable(invalid.field)}: {invalid.rule}"
 
 
 def code_of(error: WorkerError) -> int:
@@ -137,6 +123,6 @@ def about_of(error: WorkerError) -> str | None:
         case Unavailable(what=what):
             return what
         case InvalidValueError():
-            return _SETTINGS.get(error.field, error.field)
+            return variable(error.field)
         case _:
             return None

@@ -124,6 +124,15 @@ class Parts:
             self.commits, gateway=self.gateway, records=self.records, publisher=self.publisher
         )
 
+    def silent(self) -> list[str]:
+        """What has not answered since it failed, though one call may just be let through to try: for people."""
+        asked = {
+            "gateway": self.gateway.answers,
+            "db-service": self.records.answers,
+            "Kafka": self.janitor.kafka_answers,
+        }
+        return [name for name, answers in asked.items() if not answers]
+
     def beats(self) -> dict[str, float]:
         """Seconds since each thread and each round was heard of."""
         return run_state.ages(
@@ -139,7 +148,6 @@ class Parts:
 
     def state(self, pid: int) -> RunState:
         """How it is, for the state file."""
-        silent = [] if self.janitor.kafka_answers or not self.publisher.keeps_up else ["Kafka"]
         return RunState(
             pid=pid,
             session=self.session_id,
@@ -147,8 +155,7 @@ class Parts:
             written_at=run_state.now(),
             beats=self.beats(),
             down=[
-                *self.down(),
-                *silent,
+                *dict.fromkeys([*self.down(), *self.silent()]),
                 *(f"intake of {it} (its fuse)" for it in self.intake.fuse.blown),
             ],
             in_flight=self.crew.in_flight,

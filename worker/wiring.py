@@ -307,8 +307,9 @@ def insist_usable(settings: Settings) -> None:
     Where it is more than one thing: SettingsError with all of them, so that nobody mends one to meet the next.
     """
     looks: tuple[Callable[[Settings], object], ...] = (
-        rules,
+        signing_key,
         sealer,
+        rules,
         accounts,
         askers,
         fuse,

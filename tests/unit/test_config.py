@@ -124,6 +124,14 @@ def test_the_start_names_all_that_must_be_mended(tmp_path: Path) -> None:
         " (or WORKER_JOURNAL_KEYS_FILE, the path of a file with it)"
     ) == keys
     assert folder.startswith("WORKER_STATE_FILE: the folder ")
+    with pytest.raises(SettingsError) as raised:
+        insist_usable(read_settings())
+    assert {
+        "WORKER_INVOICE_KEY",
+        "WORKER_JOURNAL_KEYS",
+        "WORKER_GATEWAY_TRANSACTION_KEY",
+        "WORKER_DB_SERVICE_TOKEN",
+    } == {line.partition(":")[0] for line in str(raised.value).splitlines()}
 
 
 def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:

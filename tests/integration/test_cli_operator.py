@@ -67,7 +67,11 @@ def test_a_conflict_is_not_replayed_and_may_be_dropped(cli: Cli) -> None:
     [letter] = letters(cli, "twice-1")
     refused = cli("dead-letters", "replay", "--reason", "conflict", "--since", "1h", "--all")
     assert (1, True) == (refused.code, "under a new id" in refused.out), refused.err
-    dropped = cli("dead-letters", "drop", letter["id"], "--why", "a slip of the shop", "--json")
+    word = ("dead-letters", "drop", letter["id"], "--why", "a slip of the shop")
+    dry = cli(*word, "--dry-run")
+    assert (0, True) == (dry.code, dry.out.rstrip().endswith("would_be_dropped")), dry.err
+    assert cli("dead-letters", "show", letter["id"], "--json").document["decision"] is None
+    dropped = cli(*word, "--json")
     assert ["dropped"] == [it["result"] for it in dropped.document["letters"]]
     too_late = cli("dead-letters", "replay", letter["id"], "--anyway")
     assert (1, True) == (too_late.code, "already dropped by" in too_late.out)
@@ -208,8 +212,9 @@ def test_a_replayed_refund_goes_the_whole_way(cli: Cli, early: Future[Said]) -> 
         decided["decision"][it] for it in ("what", "by", "why")
     )
     assert [] == letters(cli, "early-1", "--undecided")
-    dropped = cli("dead-letters", "drop", letter["id"], "--why", "no")
-    assert (1, True) == (dropped.code, "Its record is on its way" in dropped.out)
+    for options in ((), ("--dry-run",)):
+        dropped = cli("dead-letters", "drop", letter["id"], "--why", "no", *options)
+        assert (1, True) == (dropped.code, "Its record is on its way" in dropped.out)
 
 
 def test_no_secret_was_ever_printed(cli: Cli, stage: Stage) -> None:

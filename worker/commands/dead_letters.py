@@ -52,9 +52,10 @@ _REPLAY: Final = epilog(
 )
 _DROP: Final = epilog(
     "run_worker.py dead-letters drop dlq:1a2B3c4D5e6F7g8H9i0JkA:0:17 --why 'a test of ours'",
-    "run_worker.py dead-letters drop --reason card_number --until 1d --all --why 'told the shop'",
-    json=_RESULTS.format(results='"dropped" | "already_decided"'),
+    "run_worker.py dead-letters drop --reason card_number --until 1d --all --why 'told the shop' --dry-run",
+    json=_RESULTS.format(results='"dropped" | "would_be_dropped" | "already_decided"'),
 )
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 _Ids = Annotated[
     list[str] | None, typer.Argument(metavar="ID...", help="Letters, as `list` names them.")
 ]
@@ -159,9 +160,7 @@ def replay(
     since: _Since = None,
     until: _Until = None,
     everything: _All = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
-    ] = False,
+    dry_run: _DryRun = False,
     anyway: Annotated[
         bool,
         typer.Option(
@@ -204,6 +203,7 @@ def drop(
     since: _Since = None,
     until: _Until = None,
     everything: _All = False,
+    dry_run: _DryRun = False,
     by: _By = None,
     json: _Json = False,
 ) -> None:
@@ -219,7 +219,8 @@ def drop(
     filters = parts.Filters(reason, topic, since=since, until=until)
     wanted = parts.chosen(settings, letter_ids, everything=everything, filters=filters)
     with parts.desk(settings, by=by, why=why) as desk:
-        _tell(desk.drop(read(settings, wanted)), wanted=wanted, json=json)
+        results = desk.drop(read(settings, wanted), dry_run=dry_run)
+        _tell(results, wanted=wanted, json=json)
 
 
 def _tell(results: "Iterator[Result]", *, wanted: "Wanted", json: bool) -> None:

@@ -30,8 +30,9 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one letter. `result`: replayed, dropped, would_be_replayed, already_decided or refused.
+    """What became of one letter.
 
+    `result`: replayed, dropped, would_be_replayed, would_be_dropped, already_decided or refused.
     `is_as_wanted` is false where the operator must do something else.
     """
 
@@ -91,14 +92,16 @@ class Desk:
             fresh = self._write([it for it, _ in going], What.REPLAYED)
         return results + [_sent(it, go, fresh=fresh) for it, go in going]
 
-    def drop(self, letters: Iterable[Letter]) -> Iterator[Result]:
+    def drop(self, letters: Iterable[Letter], *, dry_run: bool) -> Iterator[Result]:
         """Set them aside: nothing is published, and nothing goes away."""
         for some in _chunks(letters):
-            fresh = self._write(some, What.DROPPED)
+            fresh = set() if dry_run else self._write(some, What.DROPPED)
             known = decided(self.engine, (it.letter_id for it in some))
             for letter in some:
                 if letter.letter_id in fresh:
                     yield Result(letter, "dropped", "")
+                elif dry_run and letter.letter_id not in known:
+                    yield Result(letter, "would_be_dropped", "")
                 else:
                     yield _before(letter, known[letter.letter_id], wanted=What.DROPPED)
 

@@ -24,7 +24,7 @@ _KEPT: Final = ("operation_id", "stage", "request_state", "reason_code")
 def replay_of(seed: int, bug: str) -> str:
     """The command that plays the run again."""
     planted = f" --bug '{bug}'" if bug else ""
-    return f"python -m tests.simulation --replay {seed}{planted}"
+    return f".venv/bin/python -m tests.simulation --replay {seed}{planted}"
 
 
 def told(seed: int, plan: Plan = SOUND, *, bug: str = "") -> tuple[Outcome, str]:

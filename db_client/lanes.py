@@ -7,8 +7,10 @@ A request that came before its payment is queued for nobody; the initiation's ad
 its time has run out.
 
 After a loss of time suspects go first, and one that was proven absent stands in line again: what came later may have
-been done, and what is left to refund or to capture is not known before all were read again and asked for. Then those
-that were not done go in the order in which they came.
+been done, and what is left to refund or to capture is not known before all were asked for. Then those that were not
+done go in the order in which they came. What is still to be read again is not waited for: intake waits for room, which
+questions take, so that would be a circle. A refund is proven absent long after its partition is read, and the gateway
+refuses more than is left (reason 55).
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -94,18 +94,6 @@ class Admit:
 
 
 @dataclass(frozen=True, slots=True)
-class LostTime:
-    """Partitions in which records of lost time are to be read again, and those in which all there is was read.
-
-    Both by (topic, topic id, partition). `begins`: the offset below which an unknown record is suspect, and the
-    earliest moment at which it can have been sent. `ends`: the partition's end.
-    """
-
-    begins: Mapping[tuple[str, str, int], tuple[int, datetime]]
-    ends: Mapping[tuple[str, str, int], int]
-
-
-@dataclass(frozen=True, slots=True)
 class Admitted:
     """The fates in the order of the admissions, and the operations that are new."""
 
@@ -233,7 +221,6 @@ class Walked:
 
 Move = (
     Admit
-    | LostTime
     | Open
     | Answer
     | Outrun

@@ -16,7 +16,6 @@ from db_client import (
     telling,
 )
 from db_client.ground import Ground
-from db_client.lost_time import note_lost_time
 from db_client.moves import (
     Admit,
     Answer,
@@ -24,7 +23,6 @@ from db_client.moves import (
     Gather,
     GoOn,
     Hold,
-    LostTime,
     Mirror,
     Move,
     Open,
@@ -61,7 +59,6 @@ _Apply = Callable[[Ground, Sequence[Any], Limits], Sequence[Any]]
 _APPLY: Final[Mapping[type[Any], _Apply]] = {
     Rehome: lambda ground, moves, _: [takeover.rehome(ground, it) for it in moves],
     Admit: lambda ground, moves, limits: _admit(ground, moves, limits=limits),
-    LostTime: lambda ground, moves, _: note_lost_time(ground, moves),
     Open: lambda ground, moves, limits: opening.open_intents(
         ground, moves, one_payment=limits.one_payment
     ),

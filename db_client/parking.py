@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from sqlalchemy import Boolean, Double, Integer, Text, case, func, null, select, text, update
+from sqlalchemy import Boolean, Double, Integer, Text, case, func, null, text, update
 
 from db_client.evidence import append_evidence, settle_attempts
 from db_client.ground import Ground
@@ -17,7 +17,6 @@ from db_client.lanes import (
     release,
 )
 from db_client.moves import Park
-from db_client.orphans import RECORDS_UNREAD
 from db_client.recordset import given
 from db_client.repeats import last_told, tell_verifications
 from db_client.tables import operation
@@ -25,9 +24,6 @@ from handlers.domain.recovery import Stage
 from handlers.ports import Lost, Moved
 
 _SECOND: Final = text("interval '1 second'")
-_UNREAD: Final = select(RECORDS_UNREAD.label("some"))
-_UNREAD_WAIT_S: Final = 5.0
-_UNREAD_WHY: Final = "it is not sent before all that the journal forgot was read again"
 
 _parked = given(
     **GUARD,
@@ -62,7 +58,7 @@ _PARK: Final = (
 def park(ground: Ground, moves: Sequence[Park], *, status_topic: str) -> list[Moved | Lost]:
     """Due again later; what was learned on the way is kept."""
     append_evidence(ground, [move for move in moves if move.wait.evidence])
-    moves = _trusted(ground, moves)
+    line_up_suspects(ground, {_payment_id(it) for it in moves if _goes_back_in_line(it)})
     stages = [_next_stage(it) for it in moves]
     parked = (
         {
@@ -107,23 +103,6 @@ def _end(move: Park) -> str:
     if move.wait.unsent:
         return "unsent"
     return "answered" if move.wait.again or move.wait.told else ""
-
-
-def _trusted(ground: Ground, moves: Sequence[Park]) -> list[Park]:
-    """Those that come to trust a request stand in line, or are asked for again while records are unread."""
-    payments = {_payment_id(it) for it in moves if _goes_back_in_line(it)}
-    if not payments:
-        return list(moves)
-    if ground.rows(_UNREAD, {})[0]["some"]:
-        return [held_back(it) if _goes_back_in_line(it) else it for it in moves]
-    line_up_suspects(ground, payments)
-    return list(moves)
-
-
-def held_back(move: Park) -> Park:
-    """Not trusted yet: another request of its payment may be among what is read again."""
-    wait = replace(move.wait, trust=False, seconds=_UNREAD_WAIT_S, why=_UNREAD_WHY)
-    return replace(move, wait=wait)
 
 
 def _goes_back_in_line(move: Park) -> bool:

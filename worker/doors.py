@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
-from db_client.moves import Admit, Admitted, LostTime
+from db_client.moves import Admit, Admitted
 from db_client.reading import Position
 from handlers.ports import Operation
 
@@ -23,10 +23,6 @@ class JournalDoor(Protocol):
 
     def admit(self, move: Admit) -> "Future[Admitted | None]":
         """One batch in one commit; None where it was judged under another incarnation."""
-        ...
-
-    def lost_time(self, move: LostTime) -> None:
-        """Write down soon what is to be read again, or was."""
         ...
 
     def topic_ids(self, names: Sequence[str]) -> dict[str, str]:

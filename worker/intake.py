@@ -212,10 +212,9 @@ class Intake:
 
     def _handle(self, consumer: Consumer, messages: Sequence[Message]) -> Turn[None]:
         records = [it for it in (self._record(message) for message in messages) if it is not None]
-        ends, under = self._places.ends(messages), self._places.incarnations
         if not records:
-            self._places.tell(ends)
             return
+        under = self._places.incarnations
         decoded = yield from self._decoded(consumer, records)
         read = self._fused(consumer, decoded)
         move = replace(self._move(read), judged_under=under)
@@ -232,7 +231,6 @@ class Intake:
         if blown is not None:
             self._stop_topic(consumer, blown)
         self.crew.take(admitted.operations)
-        self._places.tell(ends)
 
     def _fused(self, consumer: Consumer, read: Sequence[Read]) -> list[Read]:
         """What of the batch may be admitted: nothing of a topic whose records have gone bad all at once."""

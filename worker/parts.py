@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from db_client.database import Engine
 from db_client.group_commit import GroupCommit
 from db_client.journal import Journal
-from db_client.moves import Admit, Admitted, DeadLetter, LostTime, Mirror
+from db_client.moves import Admit, Admitted, DeadLetter, Mirror
 from db_client.moving import Limits
 from db_client.observing import Observations
 from db_client.reading import Orphan, Position, Reader
@@ -73,10 +73,6 @@ class JournalDoor:
     def admit(self, move: Admit) -> "Future[Admitted | None]":
         """One batch in one commit; None where it was judged under another incarnation."""
         return self.commits.submit(move)
-
-    def lost_time(self, move: LostTime) -> None:
-        """Write down soon what is to be read again, or was."""
-        self.commits.post(move)
 
     def topic_ids(self, names: Sequence[str]) -> dict[str, str]:
         """Topic name → the cluster's id of it."""

@@ -3,9 +3,7 @@
 A record below the committed offsets that the journal does not know is one that the journal forgot; so is one below what
 `rebuild` wrote down, for Kafka's offsets may be lost as well. All of it is found out under one incarnation of the
 database, and holds no longer: when it was started anew, it may have been put back in time, while this worker was frozen
-and others, of whom it never hears, had read on and charged. What is to be read again is written down until the end of
-the partition was seen: the last record alone does not show it, for a kafka_txn ends with a marker, and what Kafka has
-deleted never comes.
+and others, of whom it never hears, had read on and charged.
 """
 
 import time
@@ -14,9 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
-from db_client.moves import LostTime
 from db_client.reading import Position
 from handlers.domain.errors import Unavailable
 from worker.doors import JournalDoor
@@ -25,7 +22,6 @@ from worker.records import Assigned
 
 _SETTLE_S: Final = 5.0
 _CATCH_UP_S: Final = 5.0
-Ends = dict[tuple[str, str, int], int]
 
 
 @dataclass(slots=True)
@@ -47,7 +43,7 @@ class Places:
     def place(
         self, consumer: Consumer, partitions: Sequence[TopicPartition]
     ) -> list[TopicPartition]:
-        """Each with the offset to start from; Kafka will hear of it, where it has not, and the journal of lost time.
+        """Each with the offset to start from; Kafka will hear of it, where it has not.
 
         They are ours from now on. Raises Unavailable or KafkaException before anything is.
         """
@@ -58,21 +54,17 @@ class Places:
         for hint in hints:
             if hint.error is not None:  # without it nobody could say what the journal forgot
                 raise Unavailable("Kafka", hint.error.str())
-        placed, begins = [], {}
+        placed = []
         for hint in hints:
             topic_id, number = ids[hint.topic], hint.partition
             position = known[topic_id].get(number)
             part = self._judged(topic_id, position, hint=hint.offset, incarnation=incarnation)
             self.of[hint.topic, number] = part
-            if part.unread and (position is None or part.suspect_below > position.suspect_below):
-                begins[hint.topic, topic_id, number] = part.suspect_below, part.suspect_since
             self.offsets.learn(topic_id, number, offset=max(hint.offset, 0))
             start = OFFSET_BEGINNING if position is None else position.next_offset
             if position is not None:  # else its last owner may have died before it committed
                 self.offsets.note(hint.topic, number, topic_id=topic_id, offset=start)
             placed.append(TopicPartition(hint.topic, number, start))
-        if begins:
-            self.journal.lost_time(LostTime(begins, {}))
         return placed
 
     def _judged(
@@ -80,15 +72,9 @@ class Places:
     ) -> Assigned:
         if position is None:
             oldest = self.now() - timedelta(seconds=self.max_age_s)
-            return Assigned(topic_id, hint, oldest, incarnation=incarnation, unread=hint > 0)
+            return Assigned(topic_id, hint, oldest, incarnation=incarnation)
         below = max(hint, position.suspect_below)
-        return Assigned(
-            topic_id,
-            suspect_below=below,
-            suspect_since=position.updated_at,
-            incarnation=incarnation,
-            unread=position.next_offset < below,
-        )
+        return Assigned(topic_id, below, position.updated_at, incarnation=incarnation)
 
     def forget(self, partitions: Sequence[TopicPartition]) -> None:
         """They are another member's now."""
@@ -113,28 +99,6 @@ class Places:
         """All wait to be placed anew, and are read again from the journal's positions."""
         self.waiting.extend(TopicPartition(*part) for part in self.of)
         self.of.clear()
-
-    def ends(self, messages: Sequence[Message]) -> Ends:
-        """Partitions in which lost time is read to the partition's end, and where that is."""
-        ends: Ends = {}
-        for message in messages:
-            error, topic, partition = message.error(), message.topic(), message.partition()
-            if error is None or topic is None or partition is None:
-                continue
-            part, offset = self.of.get((topic, partition)), message.offset()
-            is_end = error.code() == KafkaError._PARTITION_EOF  # noqa: SLF001 - the library's public constant
-            if is_end and part is not None and part.unread and offset is not None:
-                ends[topic, part.topic_id, partition] = offset
-        return ends
-
-    def tell(self, ends: Ends) -> None:
-        """Their lost time is read. After the commit of what stood before the ends."""
-        for topic, _, partition in ends:
-            part = self.of.get((topic, partition))
-            if part is not None:
-                part.unread = False
-        if ends:
-            self.journal.lost_time(LostTime({}, ends))
 
     def catch_up(self) -> None:
         """Kafka will hear, now and then, of what others have admitted from partitions of ours, whether we read or not.

@@ -19,8 +19,7 @@ _FLAWS: Final = {Fate.CONFLICT: Reason.CONFLICT, Fate.REFUSED: Reason.REFUSED}
 class Assigned:
     """One partition of ours: its topic's id, and the offset below which an unknown record is suspect.
 
-    That was found out under this `incarnation` of the database, and holds no longer (`placing.py`). `unread`: there was
-    something below that offset to read again, and the partition's end was not reached yet.
+    That was found out under this `incarnation` of the database, and holds no longer (`placing.py`).
     Such a record was first read after the journal wrote the position that it has now, so it was not sent before
     `suspect_since`; a journal without a position knows only how old a command may be.
     """
@@ -29,7 +28,6 @@ class Assigned:
     suspect_below: int
     suspect_since: datetime
     incarnation: str
-    unread: bool = False
 
 
 def to_record(message: Message, part: Assigned) -> Record:

@@ -343,7 +343,6 @@ def consumer_properties(settings: Settings) -> dict[str, Any]:
         "group.id": settings.kafka_group,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
-        "enable.partition.eof": True,  # says when all of a lost time is read
         "auto.offset.reset": "earliest",
         "isolation.level": "read_committed",
         "queued.max.messages.kbytes": 8192,

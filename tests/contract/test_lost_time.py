@@ -8,7 +8,6 @@ import pytest
 from db_client.moves import (
     Admit,
     DeadLetter,
-    LostTime,
     Orphaned,
     Park,
     Source,
@@ -103,29 +102,3 @@ def test_suspects_that_were_not_done_go_in_the_order_in_which_they_came(desk: De
         assert [of.operation_id] == due_now(desk)
         assert not desk.load(of.operation_id).suspect
         carry(desk, desk.load(of.operation_id), news=News(WHY, asked=RequestFact.DENIED))
-
-
-def test_no_suspect_is_trusted_while_records_are_unread(desk: Desk) -> None:
-    """Another refund of its payment may be among them: it is asked for again, and trusted once all was read."""
-    paid = paid_payment(desk)
-    refund = refund_of(paid, 300)
-    desk.admit(admission(refund, suspect=True))
-    place = ("refunds", "topic-9", 0)
-    desk.write(LostTime({place: (7, MIDNIGHT)}, {}))
-    assert {0: (0, 7)} == _read_again(desk)
-    absent = Wait(0.0, "it is absent", asked=True, complete_scan=True, trust=True)
-    [parked] = desk.write(Park(desk.load(refund.operation_id), absent))
-    assert (Stage.ADMITTED, True) == (parked.operation.stage, parked.operation.suspect)
-    there = desk.load(refund.operation_id)
-    assert there.suspect
-    assert there.inquiry is not None
-    assert 1 == there.inquiry.complete_scans
-    desk.write(LostTime({}, {place: 5}))  # what lies behind is gone, or no record
-    assert {0: (5, 0)} == _read_again(desk)
-    [parked] = desk.write(Park(there, absent))
-    assert not parked.operation.suspect
-
-
-def _read_again(desk: Desk) -> dict[int, tuple[int, int]]:
-    found = desk.reader.positions("topic-9")
-    return {number: (it.next_offset, it.suspect_below) for number, it in found.items()}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from db_client.audit import read_journal
@@ -26,7 +26,7 @@ from db_client.rebuilding import left, unfinished
 from handlers.domain.commands import InitiatePayment, Mode, Request
 from tests.contract.simulated_gateway import charge_body
 from tests.crash.installation import SHORT, Installation, installed, wait_until
-from worker import kafka_admin, wiring
+from worker import kafka_admin
 from worker.demo.audit import audit, is_at_rest, settings_of
 from worker.demo.books import Asked, Verdict
 from worker.demo.kept_process import KeptProcess
@@ -136,46 +136,6 @@ class RestoredShop:
             return True
 
         assert wait_until(gone)
-
-    def set_offsets_to_the_end(self) -> None:
-        """As an operator may: the group is told to have read whatever there is, records or not."""
-        group = self.installation.stage.environment["WORKER_KAFKA_GROUP"]
-        consumer = Consumer({**self._properties, "group.id": group, "log_level": 2})
-        known = consumer.list_topics(timeout=10).topics
-        ends = []
-        for topic in wiring.topics(settings_of(self.installation.stage)).commands:
-            for number in known[topic].partitions:
-                _, end = consumer.get_watermark_offsets(TopicPartition(topic, number))
-                ends.append(TopicPartition(topic, number, end))
-
-        def is_set() -> bool:
-            try:
-                consumer.commit(offsets=ends, asynchronous=False)
-            except KafkaException:  # its dead members leave after their session's time-out
-                return False
-            return True
-
-        assert wait_until(is_set)
-        consumer.close()
-
-    def unread(self) -> int:
-        """Partitions of which the journal says that lost time is still to be read."""
-        with self._journal() as journal, journal.connect() as connection:
-            unread = "SELECT count(*) FROM position WHERE next_offset < suspect_below"
-            count: int = connection.exec_driver_sql(unread).scalar_one()
-            return count
-
-    def leave_markers(self) -> None:
-        """Somebody gives a kafka_txn up that wrote to each partition: its marker lies behind the last record."""
-        producer = Producer({**self._properties, "transactional.id": "stranger", "log_level": "2"})
-        producer.init_transactions(30)
-        producer.begin_transaction()
-        known = AdminClient({**self._properties, "log_level": 2}).list_topics(timeout=10).topics
-        for topic in wiring.topics(settings_of(self.installation.stage)).commands:
-            for partition in known[topic].partitions:
-                producer.produce(topic, b"given up", partition=partition)
-        producer.flush(30)
-        producer.abort_transaction(30)
 
     def begun(self) -> Rebuild | None:
         """The rebuild that is not finished."""

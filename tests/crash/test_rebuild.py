@@ -75,22 +75,6 @@ def _sent_in_lost_time(shop: RestoredShop) -> tuple[int, int, int]:
     return refunds, captures, voids
 
 
-def test_offsets_that_lie_beyond_all_records_hold_nothing_up(base: Stage, tmp_path: Path) -> None:
-    """What is to be read again is no record: the partition's end says so, and the walk and refunds go on."""
-    with restored_shop(base, tmp_path / "postgres", name="reset") as shop:
-        worker = shop.worker("one")
-        shop.pay(3)
-        assert wait_until(shop.rests)
-        worker.kill()
-        shop.leave_markers()
-        shop.set_offsets_to_the_end()
-        worker.start()
-        shop.pay(3)
-        assert wait_until(shop.rests)
-        assert wait_until(lambda: not shop.unread())
-        assert {"authCaptureTransaction": 6} == dict(shop.performed())
-
-
 def test_it_is_refused_and_killed_and_goes_on(base: Stage, tmp_path: Path) -> None:
     """Not while a worker lives; SIGKILL while it marks leaves nothing, while it records again nothing half done."""
     with restored_shop(base, tmp_path / "postgres", name="rebuilt-killed") as shop:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
-from db_client.moves import Admit, Gather, GoOn, Hold, LostTime, Mirror, Orphaned, Rehome
+from db_client.moves import Admit, Gather, GoOn, Hold, Mirror, Orphaned, Rehome
 from handlers.domain.recovery import Stage
 from handlers.ports import Moved, OnePayment, Queued, Taken, Wait
 from tests.contract.journal_stage import DEADLINE_S
@@ -198,13 +198,6 @@ def read_again(work: TwinWork) -> None:
         read_at = {} if since is None else {place: since}
         work.write(desk, Admit([], [], {place: offset}, read_at))
         work.twins.read(desk)
-    for number in (0, 1):  # one that was read, and one that never was
-        lost = "payments", "topic-1", number
-        work.write(desk, LostTime({lost: (9, long_ago)}, {}))
-        work.write(desk, LostTime({lost: (8, MIDNIGHT)}, {}))
-        work.twins.read(desk)
-        work.write(desk, LostTime({}, {lost: 7 - number}))
-        work.twins.read(desk)
     _paid(work, 0)
     again, told = moves.initiation(0, 0, variant=1), desk.handed_on[1][0].number
     work.admit(other, moves.batch(again, first=300))
@@ -256,7 +249,6 @@ def suspects_in_line(work: TwinWork) -> None:
     desk, other = work.desk(0), work.desk(1)
     _paid(work, 0)
     absent = Wait(0, "it is absent", asked=True, complete_scan=True, trust=True)
-    unread = "payments", "topic-2", 0
     waits = Wait(9, "not before it is settled", release=True)
     for place, asking in enumerate((desk, other, desk)):
         refund = moves.refund(0, place, variant=0)
@@ -264,10 +256,7 @@ def suspects_in_line(work: TwinWork) -> None:
         if place == 1:
             work.write(desk, moves.parking(work.last["refund:r0-0"][1], waits))
             work.load(other)
-    work.write(desk, LostTime({unread: (9, MIDNIGHT)}, {}))
-    for step in range(5):
-        if step == 1:
-            work.write(desk, LostTime({}, {unread: 9}))
+    for _ in range(4):
         for at in (desk, other):
             work.read(at)
             for holder, of in list(work.last.values()):

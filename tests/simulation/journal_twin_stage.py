@@ -314,8 +314,8 @@ class Twins:
                 for it in ("main", "euro")
             ),
             (
-                lambda: _outcome(lambda: desk.observations.known(invoices)),
-                lambda: _outcome(lambda: desk.memory_observations.known(invoices)),
+                lambda: desk.observations.known(invoices),
+                lambda: desk.memory_observations.known(invoices),
             ),
             (
                 lambda: sorted(desk.observations.expired("main"), key=repr),
@@ -386,5 +386,5 @@ def _outcome(ask: Callable[[], Any]) -> Any:
         return sorted(done, key=repr) if isinstance(done, list) else done  # which has no order
     except JournalRefusedError as refused:
         return type(refused)
-    except (SessionOver, Unavailable) as over:
+    except SessionOver as over:
         return type(over), str(over)

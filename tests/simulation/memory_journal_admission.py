@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from db_client import command_json
-from db_client.moves import Admission, Admit, Admitted, DeadLetter, Fate, LostTime
+from db_client.moves import Admission, Admit, Admitted, DeadLetter, Fate
 from db_client.repeats import REPEAT_OF
 from handlers.domain.commands import (
     Command,
@@ -215,33 +215,6 @@ def _line_up(ground: MemoryGround, rows: Sequence[OperationRow]) -> None:
     hasten(ground, dict.fromkeys(it.payment_id for it in asking), named=ruled)
     grant(ground, dict.fromkeys(it.payment_id for it in requests))
     wait_for_payments(ground, requests)
-
-
-def note_lost_time(ground: MemoryGround, move: LostTime) -> None:
-    """From where to where records of lost time are to be read again: `db_client/lost_time.py`."""
-    database = ground.database
-    for place, (below, since) in sorted(move.begins.items()):
-        topic, topic_id, partition = place
-        row = database.positions.get((topic_id, partition))
-        if row is None:
-            row = PositionRow(
-                topic_id,
-                partition=partition,
-                topic=topic,
-                next_offset=0,
-                updated_at=since,
-                epoch=database.epoch,
-            )
-            database.add_position(row)
-        database.touch(row)
-        row.suspect_below = max(row.suspect_below, below)
-    for (_, topic_id, partition), end in move.ends.items():
-        row = database.positions.get((topic_id, partition))
-        if row is not None:
-            database.touch(row)
-            row.suspect_below = 0
-            if end > row.next_offset:
-                row.next_offset, row.updated_at = end, ground.now
 
 
 def _positions(ground: MemoryGround, move: Admit) -> None:

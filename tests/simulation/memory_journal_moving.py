@@ -17,7 +17,6 @@ from db_client.moves import (
     Gather,
     GoOn,
     Hold,
-    LostTime,
     Mirror,
     Move,
     Open,
@@ -29,7 +28,7 @@ from db_client.moves import (
 )
 from db_client.moving import Limits, numbers
 from handlers.domain.errors import SessionOver
-from tests.simulation.memory_journal_admission import admit, note_lost_time
+from tests.simulation.memory_journal_admission import admit
 from tests.simulation.memory_journal_database import MemoryDatabase
 from tests.simulation.memory_journal_finders import gather, hold, walked
 from tests.simulation.memory_journal_ground import MemoryGround, RefusedError
@@ -44,7 +43,6 @@ APPLY: Final[Mapping[type[Any], Apply]] = MappingProxyType(
     {
         Rehome: rehome,
         Admit: admit,
-        LostTime: note_lost_time,
         Open: open_intent,
         Answer: answer,
         Outrun: outrun,

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Final
 
 from db_client.moves import Answer, Conclude, Outrun, Park
-from db_client.parking import held_back
 from handlers.domain.intents import Question
 from handlers.domain.payments import renumbered
 from handlers.domain.recovery import Stage
@@ -180,9 +179,6 @@ def park(ground: MemoryGround, move: Park) -> Moved | Lost:
     of, wait = move.operation, move.wait
     if wait.evidence:
         append_evidence(ground.database, move, by=ground.me, at=ground.now)
-    if wait.trust and of.request is not None and ground.database.has_unread:
-        move = held_back(move)
-        wait = move.wait
     is_back = goes_back_in_line(ground, move)
     row = ground.mine(of)
     if row is None:

@@ -83,10 +83,6 @@ class Door:
         """One batch in one commit."""
         return self.commits.submit(move)
 
-    def lost_time(self, move: Any) -> None:
-        """Write down soon what is to be read again, or was."""
-        self.commits.post(move)
-
     def topic_ids(self, names: Any) -> dict[str, str]:
         """Topic name → the cluster's id of it."""
         return self.world.kafka.topic_ids(names)

@@ -17,7 +17,6 @@ from db_client.moves import (
     Answer,
     Gather,
     Hold,
-    LostTime,
     Mirror,
     Open,
     Outrun,
@@ -280,7 +279,7 @@ class World:
         return noted
 
 
-_NEVER_DUE: Final = frozenset({Open, Answer, Outrun, Hold, LostTime, Walked, Mirror})
+_NEVER_DUE: Final = frozenset({Open, Answer, Outrun, Hold, Walked, Mirror})
 _BRINGS: Final = frozenset({Rehome, Gather})  # what comes in may be overdue already
 
 

@@ -93,17 +93,3 @@ def test_kafka_hears_of_what_others_admitted_while_intake_waits() -> None:
         loop.run_for(10)
         assert intake.offsets.heard(of)
         assert {} == books.admitted
-
-
-def test_lost_time_is_written_down_where_a_partition_is_placed() -> None:
-    """Kafka has heard of more than the journal knows: it is to be read again, and what was read up to it is not."""
-    with world() as (loop, kafka):
-        books = Books(loop, kafka)
-        books.known = {0: Position(2, BEGAN), 1: Position(5, BEGAN)}
-        offsets = kafka.group("group").offsets
-        offsets.update({(TOPIC, 0): 4, (TOPIC, 1): 5, (TOPIC, 2): 3})
-        reading(loop, kafka, books=books)
-        loop.run_for(1)
-        [lost] = books.lost
-        assert {} == lost.ends
-        assert {0: 4, 2: 3} == {place[2]: below for place, (below, _) in lost.begins.items()}

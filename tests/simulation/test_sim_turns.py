@@ -13,7 +13,7 @@ from confluent_kafka import TopicPartition
 from avro.catalog import Catalog
 from avro.reader import Reader
 from avro.writer import Writer, single_object_headers
-from db_client.moves import Admit, Admitted, Fate, LostTime, Numbered
+from db_client.moves import Admit, Admitted, Fate, Numbered
 from db_client.reading import Position
 from db_client.sealing import Sealer
 from handlers.domain.commands import InitiatePayment, Mode
@@ -60,16 +60,11 @@ class Books:
     known: dict[int, Position] = field(default_factory=dict)
     crowded: bool = False
     incarnation: str = "one"
-    lost: list[LostTime] = field(default_factory=list)
 
     def positions(self, topic_id: str) -> dict[int, Position]:
         """How far each partition was read."""
         assert topic_id
         return dict(self.known)
-
-    def lost_time(self, move: LostTime) -> None:
-        """Only noted."""
-        self.lost.append(move)
 
     def topic_ids(self, names: Sequence[str]) -> dict[str, str]:
         """The cluster's."""

@@ -1,7 +1,8 @@
 """P1, P3, P8 and the rule of sessions: what became of the work. See `auditor_books.py` for what is read."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Self
 
 from tests.simulation.auditor_books import Books, Found, Row, Violation
 
@@ -112,20 +113,23 @@ def sessions_late_work_changes_nothing(books: Books) -> Found:
 
     Who has what by a move that the journal forgot, has it only until then.
     """
-    passing = lasting = _Owners()
+    owners, before_n, done = _Owners(), -1, list[Row]()
     for row in books.moves:
         if not row["applied"]:
             continue
-        is_forgotten = books.terms.forgot(row["n"])
-        if not is_forgotten:
-            passing = lasting
-        elif passing is lasting:
-            passing = _Owners(dict(lasting.of), dict(lasting.over))
-        yield from _by_whom(books, row, owner=passing.of, over=passing.over)
-        if row["dead"]:
-            passing.over.setdefault(row["dead"], row["n"])
-        passing.of.update(dict.fromkeys(row["operations"], row["session"]))
+        n = row["n"]
+        if any(before_n < last < n for _, last in books.terms.lost):
+            owners = _Owners.after(it for it in done if not _is_forgotten(books, it, by_n=n))
+        before_n = n
+        yield from _by_whom(books, row, owner=owners.of, over=owners.over)
+        owners.hear(row)
+        done.append(row)
+    lasting = _Owners.after(it for it in done if not books.terms.forgot(it["n"]))
     yield from _sends(books, lasting.over)
+
+
+def _is_forgotten(books: Books, row: Row, *, by_n: int) -> bool:
+    return any(first <= row["n"] <= last < by_n for first, last in books.terms.lost)
 
 
 @dataclass(slots=True)
@@ -134,6 +138,20 @@ class _Owners:
 
     of: dict[str, str] = field(default_factory=dict)
     over: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def after(cls, rows: Iterable[Row]) -> Self:
+        """These moves."""
+        owners = cls()
+        for row in rows:
+            owners.hear(row)
+        return owners
+
+    def hear(self, row: Row) -> None:
+        """A move that was done."""
+        if row["dead"]:
+            self.over.setdefault(row["dead"], row["n"])
+        self.of.update(dict.fromkeys(row["operations"], row["session"]))
 
 
 def _by_whom(books: Books, row: Row, *, owner: dict[str, str], over: dict[str, int]) -> Found:

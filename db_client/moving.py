@@ -63,7 +63,7 @@ _APPLY: Final[Mapping[type[Any], _Apply]] = {
         ground, moves, one_payment=limits.one_payment
     ),
     Answer: lambda ground, moves, limits: progress.answer(
-        ground, moves, one_payment=limits.one_payment
+        ground, moves, one_payment=limits.one_payment, deadline_s=limits.deadline_s
     ),
     Outrun: lambda ground, moves, _: progress.outrun(ground, moves),
     Park: lambda ground, moves, limits: parking.park(

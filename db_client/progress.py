@@ -53,8 +53,17 @@ _ANSWER: Final = (
         due_at=None,
         why="",
         answered_at=bindparam("now"),
-        # A worker that stood still between intent and send has sent it later than was agreed, but never after this.
-        until=func.greatest(operation.c.until, bindparam("now")),
+        # A worker that stood still between intent and send has sent it later than was agreed. What it has not heard to
+        # the end may arrive as late as the end of a call that began just now.
+        until=case(
+            (
+                operation.c.stage == Stage.OPEN.value,
+                func.greatest(
+                    operation.c.until, bindparam("latest", type_=TIMESTAMP(timezone=True))
+                ),
+            ),
+            else_=operation.c.until,
+        ),
         means_sealed=None,  # what was answered is never sent again
         **{
             name: _answered.c[name]
@@ -83,15 +92,18 @@ _MARK: Final = (
 
 
 def answer(
-    ground: Ground, moves: Sequence[Answer], *, one_payment: OnePayment
+    ground: Ground, moves: Sequence[Answer], *, one_payment: OnePayment, deadline_s: float
 ) -> list[Moved | Lost]:
-    """Evidence first, then the news on payments and requests whose operations are still ours."""
+    """Evidence first, then the news on payments and requests whose operations are still ours.
+
+    `deadline_s`: how long an intent may be under way.
+    """
     append_evidence(ground, moves)
     answered = (
         {**guard(it.operation), **request_row(it.told.request), "follow_up": _follow_up(it)}
         for it in moves
     )
-    ids = moved(ground, _ANSWER, batch=answered)
+    ids = moved(ground, _ANSWER, batch=answered, latest=ground.after(deadline_s))
     known = [it.told.payment for it in moves if it.operation.operation_id in ids]
     if known:
         learnt = [payment_row(it) for it in known]

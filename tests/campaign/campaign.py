@@ -174,6 +174,8 @@ def _rests(clerk: Clerk, day: Day, *, say: Say) -> bool:
 
     def over(book: JournalBook) -> bool:
         clerk.look(book)
+        if any(it.stage == "deferred" for it in book.requests):
+            ground.settle()  # another night: a capture that had to be repeated came after the last batch
         return calm.lasts(book) and _is_over(book) and _is_quiet(book, day, known=known)
 
     return _wait(ground, over, within_s=within_s)

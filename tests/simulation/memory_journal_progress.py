@@ -84,7 +84,8 @@ def answer(ground: MemoryGround, move: Answer) -> Moved | Lost:
     database.move(row, stage=Stage.ANSWERED, due_at=None)
     row.why = ""
     row.answered_at = payment.updated_at = ground.now
-    row.until = max(row.until, ground.now)
+    if of.stage is Stage.OPEN:
+        row.until = max(row.until, ground.after(ground.limits.deadline_s))
     row.erased = True
     row.request = told.request
     row.follow_up = move.follow_up

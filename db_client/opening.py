@@ -27,8 +27,9 @@ from db_client.payment_rows import marks_to_text
 from db_client.recordset import given, rows
 from db_client.tables import attempt, operation, payment
 from handlers.domain.commands import Kind
-from handlers.domain.intents import Charge, Void
+from handlers.domain.intents import Charge, Intent, Question, Void
 from handlers.domain.recovery import Inquiry, Stage
+from handlers.domain.verdicts import Evidence
 from handlers.orders import MARK_TAKEN
 from handlers.ports import Lost, Moved, OnePayment, Operation, Taken
 
@@ -194,15 +195,8 @@ _RESERVES: Final = {Kind.CAPTURE: "capturing_minor", Kind.REFUND: "refunding_min
 
 def write_found(ground: Ground, answered: Sequence[Answer]) -> None:
     """Attempts that the journal forgot, as the gateway knows them. One that it has as unsent was sent after that."""
-    found: list[dict[str, object]] = [
-        {
-            "operation_id": move.operation.operation_id,
-            "number": move.operation.attempt,
-            "invoice_number": move.found.invoice_number,
-            "merchant_account": move.found.merchant_account,
-            "about": move.found.about.value,
-            "request": {},
-        }
+    found = [
+        _row(move.operation, move.operation.attempt, known=move.found, request={})
         for move in answered
         if move.found is not None
     ]
@@ -210,16 +204,22 @@ def write_found(ground: Ground, answered: Sequence[Answer]) -> None:
         ground.connection.execute(_FOUND, {**rows(found), "me": ground.session_id})
 
 
+def _row(
+    of: Operation, number: int, *, known: Intent | Question, request: Evidence
+) -> dict[str, object]:
+    return {
+        "operation_id": of.operation_id,
+        "number": number,
+        "invoice_number": known.invoice_number,
+        "merchant_account": known.merchant_account,
+        "about": known.about.value,
+        "request": dict(request),
+    }
+
+
 def _write_attempts(ground: Ground, opened: Sequence[Open]) -> None:
     tried = [
-        {
-            "operation_id": move.operation.operation_id,
-            "number": move.intent.attempt,
-            "invoice_number": move.intent.invoice_number,
-            "merchant_account": move.intent.merchant_account,
-            "about": move.intent.about.value,
-            "request": dict(move.frozen),
-        }
+        _row(move.operation, move.intent.attempt, known=move.intent, request=move.frozen)
         for move in opened
     ]
     written = ground.rows(_ATTEMPT, {**rows(tried), "me": ground.session_id}) if tried else []

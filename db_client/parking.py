@@ -59,19 +59,18 @@ def park(ground: Ground, moves: Sequence[Park], *, status_topic: str) -> list[Mo
     """Due again later; what was learned on the way is kept."""
     append_evidence(ground, [move for move in moves if move.wait.evidence])
     line_up_suspects(ground, {_payment_id(it) for it in moves if _goes_back_in_line(it)})
-    stages = [_next_stage(it) for it in moves]
     parked = (
         {
             **guard(move.operation),
             "seconds": move.wait.seconds,
             "why": move.wait.why,
-            "next_stage": stage.value,
+            "next_stage": _next_stage(move).value,
             "asked": int(move.wait.asked),
             "complete_scans": int(move.wait.complete_scan),
             "anew": move.wait.trust or move.wait.again,
             "trust": move.wait.trust,
         }
-        for move, stage in zip(moves, stages, strict=True)
+        for move in moves
     )
     ids = moved(ground, _PARK, batch=parked)
     still = [it for it in moves if it.operation.operation_id in ids]
@@ -83,15 +82,12 @@ def park(ground: Ground, moves: Sequence[Park], *, status_topic: str) -> list[Mo
         ground,
         (
             (_payment_id(it), it.operation.operation_id)
-            for it, stage in zip(moves, stages, strict=True)
-            if (it.wait.release or stage is Stage.QUEUED) and it.operation.operation_id in ids
+            for it in still
+            if it.wait.release or _goes_back_in_line(it)
         ),
     )
     _answer_those_in_line(ground, still, status_topic=status_topic)
-    return [
-        result(move.operation, ids, **_after(move, stage=stage))
-        for move, stage in zip(moves, stages, strict=True)
-    ]
+    return [result(move.operation, ids, **_after(move)) for move in moves]
 
 
 def _payment_id(move: Park) -> str:
@@ -133,7 +129,7 @@ def _answer_those_in_line(ground: Ground, moves: Sequence[Park], *, status_topic
     tell_verifications(ground, answer_verifications(ground, known), told=known)
 
 
-def _after(move: Park, *, stage: Stage) -> dict[str, Any]:
+def _after(move: Park) -> dict[str, Any]:
     """What a wait changes of its operation, as `_PARK` does."""
     of, wait = move.operation, move.wait
     inquiry = of.inquiry
@@ -143,7 +139,7 @@ def _after(move: Park, *, stage: Stage) -> dict[str, Any]:
             asked = scans = 0
         inquiry = replace(inquiry, asked=asked, complete_scans=scans)
     return {
-        "stage": stage,
+        "stage": _next_stage(move),
         "suspect": of.suspect and not wait.trust,
         "attempt": of.attempt + 1 if wait.again else of.attempt,
         "inquiry": inquiry,

@@ -3,7 +3,8 @@
 A record below the committed offsets that the journal does not know is one that it forgot. So nothing is sent before
 Kafka has heard that its record was read, whoever admitted it and whoever carries it now: it might be sent, forgotten
 by a journal that is put back in time, and read again as if it were new. `heard` is what the crew asks. Of partitions
-that are another member's, Kafka is asked; their owner brings it up to the journal's position when it is assigned.
+that are another member's, Kafka is asked; their owner brings it up to the journal's position when it is assigned, and
+every few seconds from then on, whether it reads or not (`placing.py`).
 
 Offsets never go back: while records are read again, the hint stays where it is, for whoever is given the partition in
 the middle of that must still hear how far it was read before. Where intake starts is never decided by these offsets.

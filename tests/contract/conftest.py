@@ -7,6 +7,7 @@ import pytest
 
 from tests.contract.db_service_contract import start, wait_ready
 from tests.contract.gateway_fixtures import KEY, LOGIN
+from tests.contract.journal_stage import Desk, JournalStage, staged, working
 from tests.contract.simulated_gateway import SimulatedGateway, running
 from worker.demo.postgres import Postgres
 
@@ -54,3 +55,18 @@ def control(ready: dict[str, str]) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=ready["control_url"], timeout=30, trust_env=False) as one:
         yield one
         one.delete("/faults")
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JournalStage]:
+    """A journal on a server for this file."""
+    with staged(tmp_path_factory.mktemp("journal")) as one:
+        yield one
+
+
+@pytest.fixture
+def desk(stage: JournalStage) -> Iterator[Desk]:
+    """A session on empty tables."""
+    stage.clear()
+    with working(stage) as one:
+        yield one

@@ -1,6 +1,5 @@
 """The line before each payment, on a real PostgreSQL: one at a time, nobody forgotten, nothing reserved twice."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -34,7 +33,6 @@ from tests.contract.journal_stage import (
     admission,
     intent,
     message,
-    staged,
     working,
 )
 from tests.contract.lane_stage import (
@@ -47,21 +45,6 @@ from tests.contract.lane_stage import (
     stage_of,
 )
 from tests.doubles.values import MIDNIGHT, command
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JournalStage]:
-    """A server for this file."""
-    with staged(tmp_path_factory.mktemp("lanes")) as one:
-        yield one
-
-
-@pytest.fixture
-def desk(stage: JournalStage) -> Iterator[Desk]:
-    """A session on empty tables."""
-    stage.clear()
-    with working(stage) as one:
-        yield one
 
 
 def test_a_request_about_a_free_payment_is_due_at_once(desk: Desk) -> None:

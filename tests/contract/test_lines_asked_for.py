@@ -1,7 +1,5 @@
 """Who asks, and what a person says: both hasten what waits, and neither is used up unheard. On a real PostgreSQL."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from db_client.moves import FINDER_TOPIC_ID, Answer, Conclude, Fate, Open, Park, Source
@@ -21,7 +19,6 @@ from tests.contract.journal_stage import (
     admission,
     intent,
     message,
-    staged,
     working,
 )
 from tests.contract.lane_stage import (
@@ -34,21 +31,6 @@ from tests.contract.lane_stage import (
     stage_of,
 )
 from tests.doubles.values import MIDNIGHT, command
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JournalStage]:
-    """A server for this file."""
-    with staged(tmp_path_factory.mktemp("lanes")) as one:
-        yield one
-
-
-@pytest.fixture
-def desk(stage: JournalStage) -> Iterator[Desk]:
-    """A session on empty tables."""
-    stage.clear()
-    with working(stage) as one:
-        yield one
 
 
 def _undecided(desk: Desk) -> tuple[InitiatePayment, Operation]:

@@ -1,9 +1,6 @@
 """Lines before payments after a loss of time: who is asked for, who is trusted, and in which order they go on."""
 
-from collections.abc import Iterator
 from datetime import timedelta
-
-import pytest
 
 from db_client.moves import (
     Admit,
@@ -21,26 +18,9 @@ from tests.contract.journal_stage import (
     JournalStage,
     admission,
     message,
-    staged,
-    working,
 )
 from tests.contract.lane_stage import WHY, carry, due_now, paid_payment, refund_of
 from tests.doubles.values import MIDNIGHT, command
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JournalStage]:
-    """A server for this file."""
-    with staged(tmp_path_factory.mktemp("lost-time")) as one:
-        yield one
-
-
-@pytest.fixture
-def desk(stage: JournalStage) -> Iterator[Desk]:
-    """A session on empty tables."""
-    stage.clear()
-    with working(stage) as one:
-        yield one
 
 
 def test_a_suspect_orphan_waits_until_all_of_the_lost_time_is_read(

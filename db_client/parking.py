@@ -98,11 +98,17 @@ def _end(move: Park) -> str:
     """What becomes of the attempt that is open; "" where it stays so."""
     if move.wait.unsent:
         return "unsent"
-    return "answered" if move.wait.again or move.wait.told else ""
+    return "answered" if move.wait.again or move.wait.trust or move.wait.told else ""
 
 
 def _goes_back_in_line(move: Park) -> bool:
     return move.wait.trust and move.operation.request is not None
+
+
+def _is_next_attempt(move: Park) -> bool:
+    """Whether what was sent is proven not done."""
+    was_sent = move.operation.stage in {Stage.OPEN, Stage.ASKING}
+    return move.wait.again or (move.wait.trust and was_sent)
 
 
 def _next_stage(move: Park) -> Stage:
@@ -141,6 +147,6 @@ def _after(move: Park) -> dict[str, Any]:
     return {
         "stage": _next_stage(move),
         "suspect": of.suspect and not wait.trust,
-        "attempt": of.attempt + 1 if wait.again else of.attempt,
+        "attempt": of.attempt + 1 if _is_next_attempt(move) else of.attempt,
         "inquiry": inquiry,
     }

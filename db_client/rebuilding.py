@@ -3,9 +3,8 @@
 Marking is one db_txn, so that a killed one has done nothing. It locks the table of sessions: no worker begins while it
 runs, and none that begins afterwards misses a mark. What goes beyond "suspect", and why:
 
-- What is open or asked for is no suspect (it is never sent unasked), but it may have been sent later than the copy
-  knows: parked as unsent, opened again, and sent in the lost time. So `until` is raised for it, too, and scans made
-  before count no more.
+- What is open or asked for is a suspect, too: it may have been sent later than the copy knows, and as something else (a
+  refund that the copy has as a void). So `until` is raised for it, too, and scans made before count no more.
 - What is deferred is due now: its time may have been shortened, and then it was sent.
 - The operator's `since` may be later than the copy is. What counts is the journal's own last word, where that is older.
 - Where Kafka has deleted records that this journal never read, nobody can ask for them: they are counted, and what they
@@ -50,7 +49,6 @@ _MOMENT: Final = TIMESTAMP(timezone=True)
 _SECOND: Final = text("interval '1 second'")
 _LONG: Final = text("SET LOCAL statement_timeout = '15min'")  # every unfinished operation at once
 _ALONE: Final = text("LOCK TABLE session IN EXCLUSIVE MODE")  # a worker's start waits for us
-_UNSENT: Final = [Stage.QUEUED.value, Stage.ADMITTED.value, Stage.DEFERRED.value]
 _FIRST_WALK: Final = text("interval '2 days'")  # how far back the finder goes of itself
 
 _LIVING: Final = (
@@ -77,7 +75,7 @@ _MARK: Final = (
     update(operation)
     .where(operation.c.stage != Stage.CONCLUDED.value)
     .values(
-        suspect=or_(operation.c.suspect, operation.c.stage.in_(_UNSENT)),
+        suspect=text("true"),
         since=func.least(operation.c.since, _from),
         until=func.greatest(operation.c.until, bindparam("latest", type_=_MOMENT)),
         complete_scans=0,

@@ -31,6 +31,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    UniqueConstraint,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
@@ -194,13 +195,14 @@ attempt: Final = Table(
     metadata,
     Column("operation_id", Text, primary_key=True),
     Column("number", Integer, primary_key=True),
-    Column("invoice_number", Text, nullable=False, unique=True),
+    Column("invoice_number", Text, nullable=False),
     Column("merchant_account", Text, nullable=False),
     Column("about", Text, nullable=False, server_default=text("'charge'")),
     Column("state", Text, nullable=False),
     Column("request", JSONB, nullable=False),
     Column("session_id", Text, nullable=False),
     Column("opened_at", _MOMENT, nullable=False, server_default=_NOW),
+    UniqueConstraint("invoice_number", "number"),
     CheckConstraint("state IN ('open', 'unsent', 'answered')", name="state_known"),
 )
 

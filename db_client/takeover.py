@@ -1,8 +1,8 @@
 """The take-over of a dead session: its unpublished rows under our numbers, its unfinished operations under new tokens.
 
 Before this move its row was ended (which waits for its last commit) and its producer fenced, so nothing of it can still
-be published or written. An operation that was admitted but not opened under another incarnation of the database may
-have been sent in time that the journal lost: it becomes suspect and is asked for first.
+be published or written. What is unfinished under another incarnation of the database may have gone further in time that
+the journal lost: it becomes suspect, is asked for first, and what was learned of it before counts no more.
 """
 
 from typing import Final
@@ -66,10 +66,7 @@ _NUMBERS: Final = (
     .values(next_number=bindparam("next_number"))
 )
 _IN_LINE: Final = [Stage.QUEUED.value, Stage.DEFERRED.value]
-_lost_time = and_(
-    bindparam("lost_time", type_=Boolean),
-    operation.c.stage.in_([Stage.ADMITTED.value, *_IN_LINE]),
-)
+_lost_time = bindparam("lost_time", type_=Boolean)
 _OPERATIONS: Final = (
     update(operation)
     .where(operation.c.session_id == bindparam("dead"), operation.c.stage != Stage.CONCLUDED.value)
@@ -98,6 +95,7 @@ _OPERATIONS: Final = (
             ),
             else_=operation.c.until,
         ),
+        complete_scans=case((_lost_time, 0), else_=operation.c.complete_scans),
         suspect=or_(operation.c.suspect, _lost_time),
     )
     .returning(operation.c.operation_id)

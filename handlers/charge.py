@@ -117,7 +117,7 @@ def _late(operation: Operation, *, rules: Rules, now: datetime) -> Said | None:
 def _charge(operation: Operation, order: Order | None, *, rules: Rules, account: str) -> Charge:
     """The intent. What the command leaves empty of the customer, the order fills in."""
     command = _command(operation)
-    number = invoice(replace(operation, attempt=_ONLY_ATTEMPT), rules)
+    number = invoice(operation, rules)
     billing, shipping, lines, tax = (
         command.billing,
         command.shipping,
@@ -159,11 +159,10 @@ def question(operation: Operation, inquiry: Inquiry, *, rules: Rules) -> Questio
     account = inquiry.merchant_account or rules.merchant_accounts.get(command.money.currency)
     if account is None:
         return None
-    first = replace(operation, attempt=_ONLY_ATTEMPT)
     ruling = operation.ruling
     return Question(
         merchant_account=account,
-        invoice_number=inquiry.invoice_number or invoice(first, rules),
+        invoice_number=inquiry.invoice_number or invoice(operation, rules),
         money=command.money,
         mode=command.mode,
         since=inquiry.since,
@@ -274,7 +273,7 @@ def _weighed(
 
 def _undo(operation: Operation, *, rules: Rules, now: datetime) -> VoidPayment:
     """A means was verified by reserving: the hold is let go by a command of its own."""
-    number = invoice(replace(operation, attempt=_ONLY_ATTEMPT), rules)
+    number = invoice(operation, rules)
     return VoidPayment(
         payment_id=operation.payment.payment_id,
         void_id=f"verified-{number}",

@@ -93,12 +93,9 @@ def not_yours(operation: Operation, command: _Request) -> Said | None:
 
 
 def invoice(operation: Operation, rules: Rules) -> str:
-    """The invoice number of the operation's next attempt."""
+    """The operation's invoice number."""
     return invoice_number(
-        rules.invoice_key,
-        environment=rules.environment,
-        operation_id=operation.operation_id,
-        attempt=operation.attempt,
+        rules.invoice_key, environment=rules.environment, operation_id=operation.operation_id
     )
 
 

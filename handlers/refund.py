@@ -33,7 +33,7 @@ from handlers.domain.facts import Facts, Needs, Sight, Standing
 from handlers.domain.intents import About, Question, Refund, Void
 from handlers.domain.money import Money
 from handlers.domain.payments import News
-from handlers.domain.recovery import Inquiry, Stage
+from handlers.domain.recovery import Inquiry
 from handlers.domain.states import Fact, PaymentState, RequestFact
 from handlers.domain.verdicts import (
     Advice,
@@ -259,24 +259,28 @@ def _voided(operation: Operation) -> Said:
 def question(operation: Operation, inquiry: Inquiry, *, rules: Rules) -> Question | None:
     """Whether the charge is void, or whether the refund is in the gateway's lists under its own invoice number.
 
-    A suspect that waits to be sent is asked for under the number that it is to be sent with: what a journal that lost
-    time remembers of it is an attempt before that one.
+    A suspect is asked for as a refund even where the journal remembers a void: it may have gone on since. Whether it is
+    void after all, the look of its next plan says.
     """
-    was_sent = operation.stage is not Stage.ADMITTED
-    if was_sent and operation.tried is About.VOID:
+    if _is_void(operation):
         return question_about(operation, inquiry, rules=rules, about=About.VOID)
     account = inquiry.merchant_account or account_of(operation, rules)
     if account is None:
         return None
     return Question(
         merchant_account=account,
-        invoice_number=(inquiry.invoice_number if was_sent else None) or invoice(operation, rules),
+        invoice_number=inquiry.invoice_number or invoice(operation, rules),
         money=_money(operation),
         mode=origin_of(operation).mode,
         since=inquiry.since,
         transaction_id=inquiry.transaction_id or _ruled_id(operation),
         about=About.REFUND,
     )
+
+
+def _is_void(operation: Operation) -> bool:
+    """True where what was opened last is a void, and nothing else can have left since."""
+    return operation.tried is About.VOID and not operation.suspect
 
 
 def _ruled_id(operation: Operation) -> str | None:
@@ -303,7 +307,7 @@ def rule(operation: Operation, ruling: Ruling) -> News | None:
     """A person's word about an undecided refund. That it happened, the gateway must confirm where it is told where."""
     if not ruling.happened:
         return ruled(ruling, asked=RequestFact.RULED_DENIED, fact=None)
-    if ruling.transaction_id or operation.tried is About.VOID:
+    if ruling.transaction_id or _is_void(operation):
         return None
     news = ruled(ruling, asked=RequestFact.RULED_DONE, fact=_fact(operation))
     return replace(news, refunded_minor=_money(operation).amount_minor)
@@ -318,7 +322,7 @@ def judge(
             return _approved(operation, verdict)
         case NotYet():
             return _not_yet(operation, rules=rules, now=now)
-        case Declined() if operation.tried is About.VOID:
+        case Declined() if _is_void(operation):
             due = now + timedelta(seconds=rules.settlement_wait_s)
             return _deferred(operation, due=due, reason=verdict.reason)
         case Declined():
@@ -335,7 +339,7 @@ def judge(
 
 def _approved(operation: Operation, verdict: Approved) -> News:
     asked = _money(operation)
-    if operation.tried is About.VOID:
+    if _is_void(operation):
         return _given_back(operation)
     minor = asked.amount_minor if verdict.amount_minor is None else verdict.amount_minor
     currency = verdict.currency or asked.currency
@@ -372,9 +376,7 @@ def _fact(operation: Operation) -> Fact:
 
 def _not_yet(operation: Operation, *, rules: Rules, now: datetime) -> News:
     first = _command(operation).continuation == 1
-    if (
-        operation.tried is About.VOID and first
-    ):  # the settlement was quicker: another command goes on
+    if _is_void(operation) and first:  # the settlement was quicker: another command goes on
         command = _command(operation)
         text = "The charge settled before the void arrived; the refund goes on."
         return News(

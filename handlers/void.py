@@ -1,6 +1,5 @@
 """The verb of a void: undo an authorisation, or a capture that is not settled, as a whole."""
 
-from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
@@ -174,9 +173,7 @@ def judge(
 
 def _overtaken(operation: Operation, *, rules: Rules, now: datetime) -> News:
     payment = operation.payment
-    refund_id = (
-        f"void-{invoice(replace(operation, attempt=1), rules)}"  # one refund, whatever the attempt
-    )
+    refund_id = f"void-{invoice(operation, rules)}"
     refund = RefundPayment(
         payment_id=payment.payment_id,
         refund_id=refund_id,

@@ -25,7 +25,7 @@ class Charge:
     """Send `money` off `means`: a sale (captured at once) or an authorisation.
 
     `invoice_number` (at most 20 characters) is derived, so that it can be computed again from the operation alone;
-    it is the only key of ours by which the gateway's lists can be searched. `reference` (at most 20) names the attempt.
+    it is the only key of ours by which the gateway's lists can be searched. `reference` (at most 20) comes back.
     `marks`: rules that it breaks in shadow. `claim`: the order that it claims for itself, "" none;
     `order_paid_minor`: what that order counts as paid by others, whose payments stand in its way no more.
     """

@@ -59,7 +59,7 @@ def refund_of(
 
 def refunding(of: Operation, minor: int, *, attempt: int = 1) -> Refund:
     """Its intent."""
-    number = f"R{of.operation_id[-12:]}{attempt}"[-20:]
+    number = f"R{of.operation_id[-12:]}"[-20:]
     return Refund(
         of.operation_id,
         attempt=attempt,

@@ -172,7 +172,7 @@ def test_a_deferred_one_lets_others_pass_and_comes_back(desk: Desk, stage: Journ
 
 
 def test_proven_not_done_is_tried_again_as_the_next_attempt(desk: Desk) -> None:
-    """The attempt before it is closed, its number is used up, and asking starts anew."""
+    """The attempt before it is closed, and asking starts anew. The invoice number stays the operation's own."""
     paid = paid_payment(desk)
     refund = refund_of(paid, 300)
     desk.admit(admission(refund))

@@ -5,6 +5,7 @@ from datetime import timedelta
 from db_client.moves import (
     Admit,
     DeadLetter,
+    Open,
     Orphaned,
     Park,
     Source,
@@ -14,12 +15,13 @@ from handlers.domain.recovery import Stage
 from handlers.domain.states import Fact, RequestFact
 from handlers.ports import Wait
 from tests.contract.journal_stage import (
+    DEADLINE_S,
     Desk,
     JournalStage,
     admission,
     message,
 )
-from tests.contract.lane_stage import WHY, carry, due_now, paid_payment, refund_of
+from tests.contract.lane_stage import WHY, carry, due_now, paid_payment, refund_of, refunding
 from tests.doubles.values import MIDNIGHT, command
 
 
@@ -82,3 +84,26 @@ def test_suspects_that_were_not_done_go_in_the_order_in_which_they_came(desk: De
         assert [of.operation_id] == due_now(desk)
         assert not desk.load(of.operation_id).suspect
         carry(desk, desk.load(of.operation_id), news=News(WHY, asked=RequestFact.DENIED))
+
+
+def test_a_suspect_that_was_sent_goes_back_in_line_as_its_next_attempt(
+    desk: Desk, stage: JournalStage
+) -> None:
+    """Proven not done after a loss of time: others of its payment may go first, and it is opened anew after them."""
+    paid = paid_payment(desk)
+    first, behind = (refund_of(paid, 300, name=f"r{it}") for it in range(2))
+    desk.admit(admission(first), admission(behind, suspect=True))
+    of = desk.load(first.operation_id)
+    [sent] = desk.write(Open(of, refunding(of, 300), {"r": 1}, DEADLINE_S))
+    stage.sql("UPDATE operation SET suspect = true")
+    absent = Wait(0.0, "it is absent", asked=True, complete_scan=True, trust=True)
+    [parked] = desk.write(Park(sent.operation, absent))
+    assert (Stage.QUEUED, 2) == (parked.operation.stage, parked.operation.attempt)
+    assert "answered" == stage.one("SELECT state FROM attempt WHERE about = 'refund'")
+    assert [behind.operation_id] == due_now(desk)
+    desk.write(Park(desk.load(behind.operation_id), absent))
+    assert [first.operation_id] == due_now(desk)
+    again = desk.load(first.operation_id)
+    assert (Stage.ADMITTED, 2, False) == (again.stage, again.attempt, again.suspect)
+    [moved] = desk.write(Open(again, refunding(again, 300, attempt=2), {"r": 2}, DEADLINE_S))
+    assert 300 == moved.operation.payment.refunding_minor

@@ -345,24 +345,28 @@ def test_a_takeover_raises_tokens_and_wakes_everything(stage: JournalStage) -> N
 
 
 @pytest.mark.parametrize("other_incarnation", [False, True])
-def test_only_what_was_admitted_before_lost_time_is_suspect(
+def test_what_is_unfinished_after_lost_time_is_suspect(
     stage: JournalStage, *, other_incarnation: bool
 ) -> None:
-    """Under another incarnation an admitted command may have been sent in time that was lost; nothing else changes."""
+    """Under another incarnation each may have gone further than is known; what scans proved before counts no more."""
     with working(stage, "dead") as dying, working(stage, "next") as heir:
         admitted, opened = dying.admit_one(), dying.admit_one()
         dying.write(Open(opened, intent(opened), {"request": "frozen"}, DEADLINE_S))
         die(stage)
         if other_incarnation:
             stage.sql("UPDATE session SET incarnation = 'before' WHERE session_id = 'dead'")
+        stage.sql("UPDATE operation SET complete_scans = 1")
         before = dying.reader.whole([admitted.operation_id]).operations[0].inquiry
-        take_over(heir)
-        there = heir.load(admitted.operation_id)
-        assert other_incarnation == there.suspect
-        assert not heir.load(opened.operation_id).suspect
         assert before is not None
-        assert there.inquiry is not None
-        assert other_incarnation == (there.inquiry.until > before.until)
+        take_over(heir)
+        for of in (admitted, opened):
+            there = heir.load(of.operation_id)
+            assert other_incarnation == there.suspect
+            assert there.inquiry is not None
+            assert (0 if other_incarnation else 1) == there.inquiry.complete_scans
+        until = heir.load(admitted.operation_id).inquiry
+        assert until is not None
+        assert other_incarnation == (until.until > before.until)
 
 
 def test_a_living_session_is_not_taken_over(stage: JournalStage) -> None:

@@ -256,12 +256,15 @@ def suspects_in_line(work: TwinWork) -> None:
         if place == 1:
             work.write(desk, moves.parking(work.last["refund:r0-0"][1], waits))
             work.load(other)
-    for _ in range(4):
+    for turn in range(4):
         for at in (desk, other):
             work.read(at)
             for holder, of in list(work.last.values()):
                 if holder is at and of.stage is Stage.ADMITTED and of.request is not None:
-                    work.write(at, moves.parking(of, absent if of.suspect else waits))
+                    if turn == 0:  # it was sent before the time that was lost
+                        work.write(at, moves.opening(of, kind=0, later=False, minor=10))
+                    as_it_is = work.last[of.operation_id][1]
+                    work.write(at, moves.parking(as_it_is, absent if of.suspect else waits))
     work.write(desk, GoOn())
     work.read(desk)
 

@@ -203,7 +203,7 @@ def asking(of: Operation, number: int) -> Admit:
 def opening(of: Operation, *, kind: int, later: bool, minor: int) -> Open:
     """An intent for it. `kind`: rarely one that takes another's invoice number, or claims no order."""
     attempt = of.attempt + later
-    number = "THE-SAME" if kind == 5 else f"{of.operation_id[-9:]}/{attempt}"
+    number = f"THE-SAME/{attempt}" if kind == 5 else of.operation_id[-9:]
     return Open(
         of, _intent(of, number, attempt=attempt, kind=kind, minor=minor), _FROZEN, DEADLINE_S
     )

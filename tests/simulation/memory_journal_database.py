@@ -70,7 +70,7 @@ class MemoryDatabase:
         self.told: dict[str, str] = {}
         self.folders: dict[str, Folder] = {}
         self.lines: dict[str, Folder] = {}  # those in which somebody waits
-        self.invoices: dict[str, tuple[str, int]] = {}  # who has which: operation id, attempt
+        self.invoices: dict[str, dict[int, str]] = {}  # invoice number → attempt → operation
         self.estates: dict[str, Estate] = {}
         self._now = now
         self._last = self.up_since
@@ -222,8 +222,8 @@ class MemoryDatabase:
         for row in sorted(self.operations.values(), key=lambda it: it.serial):
             row.entry = row.shelf = None
             self._file(row)
-            for attempt in row.attempts:
-                self.invoices[attempt.invoice_number] = (row.operation_id, attempt.number)
+            for it in row.attempts:
+                self.invoices.setdefault(it.invoice_number, {})[it.number] = row.operation_id
         for place in sorted(self.outbox):
             self._list(self.outbox[place])
         for estate in self.estates.values():
@@ -346,7 +346,7 @@ class MemoryDatabase:
         """An attempt of an operation that was touched."""
         row.attempts.append(attempt)
         row.attempts.sort(key=lambda it: it.number)
-        self.invoices[attempt.invoice_number] = (row.operation_id, attempt.number)
+        self.invoices.setdefault(attempt.invoice_number, {})[attempt.number] = row.operation_id
 
     def move(self, row: OperationRow, *, stage: Stage, due_at: datetime | None) -> None:
         """A touched operation enters `stage` and is due then; it is found where the two say."""

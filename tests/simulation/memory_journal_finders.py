@@ -124,8 +124,8 @@ class MemoryObservations:
             raise Unavailable("journal", "what it forgot is being read again")
         found: dict[str, Known] = {}
         for invoice in sorted(invoices):
-            sent = self.database.invoices.get(invoice)
-            row = None if sent is None else self.database.operations.get(sent[0])
+            sent = self.database.invoices.get(invoice, {})
+            row = self.database.operations.get(next(iter(sent.values()), ""))
             if row is None or row.request is not None or row.folder.payment is None:
                 continue
             known = row.folder.payment.known

@@ -164,8 +164,8 @@ def _attempt(ground: MemoryGround, row: OperationRow, *, intent: Intent) -> Atte
             if attempt.state != UNSENT:
                 raise RefusedError("an attempt that is not `unsent` was to be opened a second time")
             return attempt
-    if intent.invoice_number in ground.database.invoices:
-        raise RefusedError("unique constraint uq_attempt_invoice_number is violated")
+    if intent.attempt in ground.database.invoices.get(intent.invoice_number, {}):
+        raise RefusedError("unique constraint uq_attempt_invoice_number_number is violated")
     return None
 
 

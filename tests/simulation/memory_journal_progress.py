@@ -47,6 +47,7 @@ _HAS_ITS_ORDER: Final = frozenset(
         PaymentState.CONFLICTED,
     }
 )
+_SENT: Final = frozenset({Stage.OPEN, Stage.ASKING})
 _LEAVES_ITS_ORDER: Final = NOTHING_TAKEN | {PaymentState.REFUNDED, PaymentState.RETURNED}
 
 
@@ -193,7 +194,7 @@ def park(ground: MemoryGround, move: Park) -> Moved | Lost:
     row.why = wait.why
     row.asked = 0 if anew else row.asked + wait.asked
     row.complete_scans = 0 if anew else row.complete_scans + wait.complete_scan
-    if wait.unsent or wait.again or wait.told:
+    if wait.unsent or wait.told or anew:
         _settle_attempts(row, UNSENT if wait.unsent else ANSWERED)
     if wait.release or is_back:
         release(ground, row)
@@ -240,11 +241,12 @@ def _parked(of: Operation, move: Park, *, stage: Stage) -> Operation:
             asked=0 if anew else inquiry.asked + wait.asked,
             complete_scans=0 if anew else inquiry.complete_scans + wait.complete_scan,
         )
+    is_next = wait.again or (wait.trust and of.stage in _SENT)
     return changed_operation(
         of,
         stage=stage,
         suspect=of.suspect and not wait.trust,
-        attempt=of.attempt + 1 if wait.again else of.attempt,
+        attempt=of.attempt + 1 if is_next else of.attempt,
         inquiry=inquiry,
     )
 

@@ -9,7 +9,6 @@ from tests.simulation.memory_journal_ground import MemoryGround
 from tests.simulation.memory_journal_rows import OperationRow, SessionRow
 
 _IN_LINE: Final = frozenset({Stage.QUEUED, Stage.DEFERRED})
-_UNSENT: Final = _IN_LINE | {Stage.ADMITTED}
 _AT_MOST: Final = timedelta(days=1)
 
 
@@ -26,7 +25,7 @@ def rehome(ground: MemoryGround, move: Rehome) -> Rehomed | None:
     lost_time = dead.incarnation != ground.incarnation
     taken = list(ground.database.estate(dead.session_id).unfinished.values())
     for row in taken:
-        take(ground, row, move=move, lost_time=lost_time and row.stage in _UNSENT)
+        take(ground, row, move=move, lost_time=lost_time)
     return Rehomed(operations=len(taken), messages=messages)
 
 
@@ -65,6 +64,7 @@ def take(ground: MemoryGround, row: OperationRow, *, move: Rehome, lost_time: bo
         due_at = min(due_at or ground.now, ground.now + _AT_MOST)
     if lost_time:
         row.suspect = True
+        row.complete_scans = 0
         due_at = ground.now if row.stage is Stage.DEFERRED else due_at
         row.until = ground.after(move.deadline_s)
     if row.stage is Stage.OPEN:

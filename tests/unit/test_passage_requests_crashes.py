@@ -179,8 +179,8 @@ def check(play: Play) -> None:
     """The promises that no power cut may break."""
     stage, story = play.stage, play.story
     gateway, payment = stage.world.gateway, stage.payment
-    numbers = [intent.invoice_number for intent in gateway.sent]
-    assert len(numbers) == len(set(numbers)), "P2: an attempt is sent once"
+    attempts = [(intent.invoice_number, intent.attempt) for intent in gateway.sent]
+    assert len(attempts) == len(set(attempts)), "P2: an attempt is sent once"
     assert sends_of_refunds(gateway.sent) <= 1 + (NOT_YET in story.replies), "P2: never again"
     assert stage.refunded_minor() <= TOTAL, "P2: never above what was captured"
     if payment.state is not S.VOIDED:

@@ -68,9 +68,7 @@ def test_a_capture_is_of_what_was_asked(make: Callable[[], Request], minor: int)
     """All of it or the part that was named, on the charge's own transaction and account, under a number of its own."""
     of = asked(make(), in_state(S.AUTHORIZED))
     plan = planned(of, sight(Standing.RESERVED))
-    number = invoice_number(
-        RULES.invoice_key, environment="test", operation_id=of.operation_id, attempt=1
-    )
+    number = invoice_number(RULES.invoice_key, environment="test", operation_id=of.operation_id)
     assert plan == Capture(
         operation_id=of.operation_id,
         attempt=1,

@@ -106,5 +106,5 @@ def _take_refund(book: JournalBook, row: Mapping[str, Any], *, rules: Rules) -> 
 
 def _derived(operation_id: str, rules: Rules) -> str:
     return invoice_number(
-        rules.invoice_key, environment=rules.environment, operation_id=operation_id, attempt=1
+        rules.invoice_key, environment=rules.environment, operation_id=operation_id
     )

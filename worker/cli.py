@@ -15,6 +15,7 @@ from worker.commands import (
     dead_letters,
     demo,
     health,
+    interruption,
     migrate,
     payments,
     publish,
@@ -111,6 +112,7 @@ def main() -> NoReturn:
 
     With --json it ends in a JSON document, too, unless the command's own document says it already.
     """
+    interruption.listen()
     wants_json = _JSON in sys.argv[1:]
     try:
         code = app(prog_name="run_worker.py", standalone_mode=False)

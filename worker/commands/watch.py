@@ -8,6 +8,7 @@ import typer
 
 from handlers.domain.errors import InvalidValueError
 from worker.commands.exits import AnswerIsNoError, epilog
+from worker.commands.interruption import heed
 from worker.commands.terminal import as_json, say
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def watch(
     with closing(Tail(settings.kafka_properties(), topics, from_beginning=from_beginning)) as tail:
         say(_begins(topics, from_beginning=from_beginning, seconds=seconds), error=True)
         while (ends_at is None or time.monotonic() < ends_at) and left != 0:
+            heed()
             for seen in tail.take(timeout_s=_LOOK_S):
                 sighting = sightings.read(seen)
                 if payment is not None and sighting.payment_id != payment:

@@ -50,7 +50,8 @@ class GatewayRules:
     """How the gateway is set up: merchant accounts with their one currency, the end of the day, the duplicate window.
 
     `enhanced`: a duplicate's answer names the original. `checks_amounts`: the gateway itself refuses to capture or to
-    refund too much; off, only the worker prevents that. `voids_after_cut_off`: a batch that is cut off is still open.
+    refund too much, and a refund that it knows; off, only the worker prevents that. `voids_after_cut_off`: a batch that
+    is cut off is still open.
     """
 
     accounts: Mapping[str, str] = field(default_factory=lambda: {"main": "USD"})

@@ -259,11 +259,11 @@ def _refund(ledger: Ledger, intent: Refund, *, fate: Fate, at: datetime) -> Repl
         return _refused(16, about)
     minor = intent.money.amount_minor
     key = (intent.merchant_account, about, intent.invoice_number, minor, original.transaction_id)
-    repeated = _original(ledger, key, at=at)
+    strict = ledger.rules.checks_amounts
+    repeated = _original(ledger, key, at=at) if strict else None
     if repeated is not None:
         return _repeated(ledger, repeated, about=about)
     same_means = intent.method.last4 == original.method.last4
-    strict = ledger.rules.checks_amounts
     code = against_refund(ledger, original, amount_minor=minor, at=at, strict=strict)
     code = (code if same_means else 54) or (fate.code if fate.code in _NO_ROW else 0)
     if code:

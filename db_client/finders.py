@@ -94,9 +94,16 @@ _strayed = select(operation.c.operation_id).where(
     .correlate(operation),
 )
 STRAYED: Final = select(_strayed.exists())
-# Rows that another commit holds are left for the next round: nobody waits for anybody here.
+# Rows that another commit holds are left for the next round: nobody waits for anybody here. What belongs to a session
+# from before a loss of time stays until it is taken over, which marks it as suspect.
 _gathered = (
-    _strayed.order_by(operation.c.due_at)
+    _strayed.where(
+        exists().where(
+            session.c.session_id == operation.c.session_id,
+            session.c.incarnation == bindparam("incarnation"),
+        )
+    )
+    .order_by(operation.c.due_at)
     .limit(bindparam("most", type_=BigInteger))
     .with_for_update(skip_locked=True)
     .cte("gathered")
@@ -137,7 +144,12 @@ def gather(ground: Ground, move: Gather) -> int:
     """Take due questions over; how many."""
     if not move.accounts or move.most <= 0:
         return 0
-    parameters = {"me": ground.session_id, "accounts": list(move.accounts), "most": move.most}
+    parameters = {
+        "me": ground.session_id,
+        "incarnation": ground.incarnation,
+        "accounts": list(move.accounts),
+        "most": move.most,
+    }
     return len(ground.rows(_GATHER, parameters))
 
 

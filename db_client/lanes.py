@@ -7,7 +7,8 @@ A request that came before its payment is queued for nobody; the initiation's ad
 its time has run out.
 
 After a loss of time suspects go first, and one that was proven absent stands in line again: what came later may have
-been done, and what is left to refund or to capture is not known before all were asked for. Then those that were not
+been done, and what is left to refund or to capture is not known before all were asked for. So nothing else goes while
+an operation of the payment belongs to a session from before, which nobody has taken over yet. Then those that were not
 done go in the order in which they came. What is still to be read again is not waited for: intake waits for room, which
 questions take, so that would be a circle. A refund is proven absent long after its partition is read, and the gateway
 refuses more than is left (reason 55).
@@ -22,7 +23,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from db_client.ground import Ground
 from db_client.moves import FINDER_TOPIC_ID
 from db_client.recordset import given, rows
-from db_client.tables import attempt, operation, payment
+from db_client.tables import attempt, operation, payment, session
 from handlers.domain.commands import Kind
 from handlers.domain.recovery import LOOKED_AGAIN, Stage
 from handlers.domain.states import RequestState
@@ -34,12 +35,35 @@ _LOCK: Final = (
     .order_by(payment.c.payment_id)
     .with_for_update(of=payment)
 )
+_other = operation.alias("other")
+_goes_first = exists().where(
+    _other.c.payment_id == operation.c.payment_id,
+    or_(
+        and_(
+            _other.c.suspect,
+            _other.c.stage == Stage.DEFERRED.value,
+            _other.c.due_at <= func.clock_timestamp(),
+        ),
+        and_(
+            _other.c.stage != Stage.CONCLUDED.value,
+            _other.c.session_id != bindparam("me"),
+            exists().where(
+                session.c.session_id == _other.c.session_id,
+                session.c.incarnation != bindparam("incarnation"),
+            ),
+        ),
+    ),
+)
 _first = (
     select(operation.c.operation_id, operation.c.payment_id)
     .ext(distinct_on(operation.c.payment_id))
     .join(_these, _these.c.payment_id == operation.c.payment_id)
     .join(payment, payment.c.payment_id == operation.c.payment_id)
-    .where(operation.c.stage == Stage.QUEUED.value, payment.c.held_by.is_(None))
+    .where(
+        operation.c.stage == Stage.QUEUED.value,
+        payment.c.held_by.is_(None),
+        or_(operation.c.suspect, ~_goes_first),
+    )
     .order_by(
         operation.c.payment_id,
         operation.c.suspect.desc(),
@@ -78,7 +102,8 @@ def grant(ground: Ground, payments: Collection[str]) -> None:
 
 def _give(ground: Ground, these: Mapping[str, str]) -> None:
     """The payments' rows are locked."""
-    granted = ground.rows(_GRANT, these)
+    me = {"me": ground.session_id, "incarnation": ground.incarnation}
+    granted = ground.rows(_GRANT, {**these, **me})
     if granted:
         held = [dict(row) for row in granted]
         ground.connection.execute(_HOLD, rows(held))

@@ -3,14 +3,15 @@
 Only a journal that lost time meets these cases: what it does now was done, and told, before.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from db_client.outcome_body import OutcomeBody, Past, PaymentBody, Stored
 from handlers.domain.commands import Request
 from handlers.domain.states import RequestState
-from handlers.ports import Ahead
+from handlers.ports import Ahead, Recorded
 
+_ENDS: Final = {RequestState.PROCESSED.value, RequestState.FAILED.value}
 _WHOSE: Final = {
     "payment": frozenset({"payment_id", "order_id", "user_id", "amount_minor", "currency"}),
     "refund": frozenset({"refund_id", "payment_id", "amount_minor", "currency"}),
@@ -66,17 +67,21 @@ def names_request(past: Sequence[Past], request: Request) -> bool:
     )
 
 
-def names_continuation(past: Sequence[Past], continuation: int, *, waits: bool) -> bool:
-    """Whether any version of a refund is the work of its `continuation`, counted from 1.
+def recorded_of_refund(
+    past: Sequence[Past], continuation: int, *, known: Collection[str]
+) -> Recorded:
+    """What the versions of a refund say of its `continuation`, counted from 1. `known`: states that are no news.
 
     Each command but the last ends as `continued`. Where fewer ends than that are recorded, any version counts: it is
-    better to ask a person than to send a refund twice. `waits`: we know that it waits for its time, so that a version
-    which says the same is no news.
+    better to ask a person than to send a refund twice.
     """
-    earlier = continuation - 1
-    ends = [n for n, it in enumerate(past, start=1) if it.state == RequestState.CONTINUED.value]
-    if earlier > len(ends):
-        return bool(past)
-    began = ends[earlier - 1] if earlier else 0
-    known = {RequestState.DEFERRED.value} if waits else set()
-    return any(it.state not in known for it in past[began:])
+    states = [it.state for it in past]
+    ends = [n for n, it in enumerate(states, start=1) if it == RequestState.CONTINUED.value]
+    if continuation - 1 > len(ends):
+        return Recorded.SOMETHING if past else Recorded.NOTHING
+    own = states[ends[continuation - 2] if continuation > 1 else 0 :]
+    if RequestState.CONTINUED.value in own:
+        return Recorded.WENT_ON
+    if _ENDS & set(own):
+        return Recorded.ENDED
+    return Recorded.SOMETHING if set(own) - set(known) else Recorded.NOTHING

@@ -213,7 +213,14 @@ _asked_since = and_(
     _holder.c.stage == Stage.ASKING.value,
     _holder.c.due_at > bindparam("marked_at", type_=_MOMENT),
 )
-_is_unsent = operation.c.stage.in_([Stage.ADMITTED.value, Stage.DEFERRED.value])
+# What is told as deferred since then waits for its own time, not for a question.
+_is_unsent = or_(
+    operation.c.stage == Stage.ADMITTED.value,
+    and_(
+        operation.c.stage == Stage.DEFERRED.value,
+        operation.c.due_at <= bindparam("marked_at", type_=_MOMENT),
+    ),
+)
 _is_in_line: ColumnElement[bool] = and_(
     operation.c.suspect, operation.c.stage == Stage.QUEUED.value
 )

@@ -36,7 +36,7 @@ from db_client.outcome_body import (
     read_refund,
     read_results,
 )
-from db_client.outcome_judging import judged, name_of, names_continuation, names_request, worst
+from db_client.outcome_judging import judged, name_of, names_request, recorded_of_refund, worst
 from db_client.outcome_lanes import OutcomeLanes
 from db_client.service_calls import (
     Ask,
@@ -59,7 +59,7 @@ from handlers.domain.commands import (
 from handlers.domain.errors import Unavailable
 from handlers.domain.facts import Order
 from handlers.domain.payments import Snapshot
-from handlers.ports import Ahead, Operation
+from handlers.ports import Ahead, Operation, Recorded
 
 __all__ = ["DbService", "DbServiceSettings"]  # the whole of what the wiring needs
 
@@ -145,25 +145,26 @@ class DbService:
             raise settled
         return settled
 
-    async def knows(self, operation: Operation) -> bool:
-        """Whether this operation was ever recorded, among the newest 1,000 versions. Raises Unavailable.
+    async def recorded(self, operation: Operation) -> Recorded:
+        """What was ever recorded of this operation, among the newest 1,000 versions. Raises Unavailable.
 
         An initiation is known where its payment is. A refund has a record of its own, in which a continuation counts
-        only from where the command before it ended, and that it waits only where the operation does not. A capture,
+        only from where the command before it ended, and not what the operation knows to have been told. A capture,
         void or verification has none: it is known where a version of its payment names it as what the news was about.
         """
         command = operation.command
         payment = f"/payments/{quote(command.payment_id, safe='')}"
         match command:
             case InitiatePayment():
-                return await self._look(Ask("payment", "GET", payment, read_payment)) is not None
+                known = await self._look(Ask("payment", "GET", payment, read_payment)) is not None
             case RefundPayment():
                 past = await self._past(f"/refunds/{quote(command.refund_id, safe='')}")
-                return names_continuation(past, command.continuation, waits=operation.waits)
+                return recorded_of_refund(past, command.continuation, known=operation.told_so_far)
             case CapturePayment() | VoidPayment() | VerifyPayment():
-                return names_request(await self._past(payment), command)
+                known = names_request(await self._past(payment), command)
             case never:
                 assert_never(never)
+        return Recorded.SOMETHING if known else Recorded.NOTHING
 
     async def order(self, order_id: str) -> Order | None:
         """The order, at most `order_cache_s` old; None where the service says there is none. Raises Unavailable."""

@@ -6,6 +6,7 @@ from typing import assert_never
 from handlers.decisions import (
     Again,
     Pause,
+    Proof,
     Said,
     account_of,
     denied,
@@ -170,9 +171,10 @@ def silence(operation: Operation) -> News:
     return News(asked=RequestFact.UNDECIDED, reason=_UNANSWERED)
 
 
-def absence(operation: Operation) -> Again:
+def absence(operation: Operation, proof: Proof) -> Again:
     """It was not captured, and a second capture of one authorisation is impossible: try again."""
     assert operation.request is not None
+    del proof
     return Again()
 
 

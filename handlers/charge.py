@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from handlers.decisions import Said, invoice, ours, ruled
+from handlers.decisions import Proof, Said, invoice, ours, ruled
 from handlers.domain.commands import InitiatePayment, Mode, Ruling, VoidPayment
 from handlers.domain.facts import Facts, Needs, Order
 from handlers.domain.intents import Charge, Question
@@ -179,12 +179,13 @@ def silence(operation: Operation) -> News:
     return News(fact=Fact.UNDECIDED, reason=UNANSWERED)
 
 
-def absence(operation: Operation) -> News:
+def absence(operation: Operation, proof: Proof) -> News:
     """What proven absence means for a charge: it failed, and is never sent again.
 
     Where the gateway did say why it did not take it (a token that was used before), that is told.
     """
     assert operation.request is None
+    del proof
     said = operation.payment.reason
     if said.code.startswith("worker.") or not said.code:
         return News(fact=Fact.NOT_CHARGED, reason=NOT_CHARGED)

@@ -5,7 +5,7 @@ absence means is news, `Again` (safe to repeat) or `Keep` (ask on; a person may 
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from handlers.domain.commands import (
     CapturePayment,
@@ -21,7 +21,7 @@ from handlers.domain.payments import News
 from handlers.domain.recovery import Inquiry
 from handlers.domain.states import Fact, RequestFact
 from handlers.domain.verdicts import Advice, Reason
-from handlers.ports import Operation, Origin, Rules
+from handlers.ports import Operation, Origin, Recorded, Rules
 
 MOST_LOOKS = 8  # how often a transaction that cannot be seen is looked for before a request about it is refused
 REFUND_DIFFERS = "worker.refund_differs"  # the gateway refunded another amount than ours
@@ -47,6 +47,19 @@ class Pause:
     seconds: float
     why: str
     counts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Complete scans have shown nothing of it, for so long that it would stand there.
+
+    `told`: what the db-service knows of a suspect. `overtaken`: what the journal has as tried is impossible by now.
+    `at`: when that was proven.
+    """
+
+    told: Recorded
+    overtaken: bool
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)

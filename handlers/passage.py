@@ -9,14 +9,14 @@ time, concluded, or belongs to another session.
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from handlers.decisions import Absence, Again, Keep, Pause, Said
+from handlers.decisions import Absence, Again, Keep, Pause, Proof, Said
 from handlers.domain.commands import Kind
 from handlers.domain.errors import Unavailable
 from handlers.domain.facts import Facts, Needs, Sight
 from handlers.domain.intents import Intent, Question
 from handlers.domain.outcomes import events
 from handlers.domain.payments import News, learn
-from handlers.domain.recovery import STEPS, Inquiry, Stage, Step, absent, ask_again_s
+from handlers.domain.recovery import STEPS, Stage, Step, absent, ask_again_s
 from handlers.domain.states import UNDECIDED, Fact, RequestFact, RequestState
 from handlers.domain.verdicts import (
     NO_EVIDENCE,
@@ -39,6 +39,7 @@ from handlers.ports import (
     Moved,
     Operation,
     Queued,
+    Recorded,
     Records,
     Rules,
     Taken,
@@ -173,10 +174,10 @@ async def _asked(operation: Operation, house: House) -> Ending:
         return await _park(operation, house, wait=Wait(0.0, "nothing was sent", trust=True))
     if question is None:
         return await _park(operation, house, wait=_unanswerable(operation, house))
-    match await house.gateway.find(question):
-        case Found(NotYet(), evidence) if operation.stage is Stage.ADMITTED:
-            wait = Wait(0.0, "it was not done in the lost time", evidence=evidence, trust=True)
-            return await _park(operation, house, wait=wait)
+    found = await house.gateway.find(question)
+    if operation.suspect and isinstance(found, Found) and isinstance(found.verdict, NotYet):
+        return await _overtaken(operation, house, question=question, found=found)
+    match found:
         case Found(verdict, evidence):
             news = _judged(operation, house, verdict=verdict)
             was_forgotten = operation.stage is Stage.ADMITTED and operation.request is None
@@ -187,12 +188,39 @@ async def _asked(operation: Operation, house: House) -> Ending:
                 evidence=evidence,
                 found=question if was_forgotten else None,
             )
-        case NotSeen() as unseen if operation.stage is Stage.OPEN and not _is_undecided(operation):
-            # nobody was told yet that we do not know
-            news = verb(operation.command).silence(operation)
-            return await _answer(operation, house, news=news, evidence=unseen.evidence)
         case NotSeen() as unseen:
-            return await _unseen(operation, house, inquiry=inquiry, unseen=unseen)
+            return await _unseen(operation, house, unseen=unseen)
+        case never:
+            assert_never(never)
+
+
+async def _overtaken(
+    operation: Operation, house: House, *, question: Question, found: Found
+) -> Ending:
+    """What the journal has as tried is impossible by now, and a suspect may have gone on as something else since.
+
+    So it is asked for as what it would be if nothing had been tried, unless the db-service knows how it went on.
+    """
+    inquiry = operation.inquiry
+    assert inquiry is not None, "it was asked for"
+    untried = replace(operation, tried=None)
+    later = verb(operation.command).question(untried, inquiry, rules=house.rules)
+    if later == question:
+        later = None
+    if later is None and operation.stage is Stage.ADMITTED:
+        why = "it was not done in the lost time"
+        wait = Wait(0.0, why, evidence=found.evidence, trust=True)
+        return await _park(operation, house, wait=wait)
+    if later is None or await house.records.recorded(operation) is Recorded.WENT_ON:
+        news = _judged(operation, house, verdict=found.verdict)
+        return await _answer(operation, house, news=news, evidence=found.evidence)
+    match await house.gateway.find(later):
+        case Found(verdict, evidence):
+            as_asked = replace(operation, tried=later.about)
+            news = _judged(as_asked, house, verdict=verdict)
+            return await _answer(operation, house, news=news, evidence=evidence)
+        case NotSeen() as unseen:
+            return await _unseen(operation, house, unseen=unseen, overtaken=True)
         case never:
             assert_never(never)
 
@@ -205,16 +233,20 @@ def _ruled(operation: Operation) -> News | None:
 
 
 async def _unseen(
-    operation: Operation, house: House, *, inquiry: Inquiry, unseen: NotSeen
+    operation: Operation, house: House, *, unseen: NotSeen, overtaken: bool = False
 ) -> Ending:
     complete, why, evidence = unseen.complete, unseen.why, unseen.evidence
-    is_open = operation.stage is Stage.OPEN
+    inquiry, is_open = operation.inquiry, operation.stage is Stage.OPEN
+    assert inquiry is not None, "it was asked for"
+    if is_open and not _is_undecided(operation):  # nobody was told yet that we do not know
+        news = verb(operation.command).silence(operation)
+        return await _answer(operation, house, news=news, evidence=evidence)
     if not absent(inquiry, complete=complete, absence_after_s=house.rules.absence_after_s):
         wait = _asking(operation, house, why=why, evidence=evidence, complete=complete)
         if not unseen.heard:  # nothing was learned: the schedule stays where it is
             wait = Wait(house.rules.unsent_wait_s, why)
         return await _park(operation, house, wait=replace(wait, told=is_open))
-    match await _absence(operation, house):
+    match await _absence(operation, house, overtaken=overtaken):
         case Again() if operation.suspect:
             wait = Wait(0.0, why, evidence=evidence, asked=True, complete_scan=True, trust=True)
         case Again():
@@ -227,14 +259,17 @@ async def _unseen(
     return await _park(operation, house, wait=wait)
 
 
-async def _absence(operation: Operation, house: House) -> Absence:
+async def _absence(operation: Operation, house: House, *, overtaken: bool) -> Absence:
     """What proven absence means, above all for a suspect: it may have ended in the time that the journal lost.
 
     A refusal before processing leaves no row in the gateway's lists, but the db-service was told of it: then it is what
-    its verb says. A suspect that nobody ever heard of may be planned.
+    its verb says. A suspect that nobody ever heard of, and that may still be done, may be planned.
     """
-    untold = operation.stage is Stage.ADMITTED and not await house.records.knows(operation)
-    return Again() if untold else verb(operation.command).absence(operation)
+    told = await house.records.recorded(operation) if operation.suspect else Recorded.NOTHING
+    if operation.stage is Stage.ADMITTED and told is Recorded.NOTHING and not overtaken:
+        return Again()
+    proof = Proof(told, overtaken, house.clock.now())
+    return verb(operation.command).absence(operation, proof)
 
 
 async def _answer(

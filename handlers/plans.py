@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from handlers import capture, charge, refund, verify, void
-from handlers.decisions import Absence, Pause, Said
+from handlers.decisions import Absence, Pause, Proof, Said
 from handlers.domain.commands import (
     CapturePayment,
     Command,
@@ -54,7 +54,7 @@ class Verb(Protocol):
         """What it means that it may have been sent, and nobody knows what became of it."""
         ...
 
-    def absence(self, operation: Operation) -> Absence:
+    def absence(self, operation: Operation, proof: Proof) -> Absence:
         """What proven absence means."""
         ...
 

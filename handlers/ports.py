@@ -77,9 +77,12 @@ class Operation:
         return Snapshot(self.payment, self.request)
 
     @property
-    def waits(self) -> bool:
-        """Whether it is a refund that was told to wait for its time."""
-        return self.request is not None and self.request.state is RequestState.DEFERRED
+    def told_so_far(self) -> frozenset[RequestState]:
+        """What we know to have been told of the request, short of an end."""
+        state = None if self.request is None else self.request.state
+        if state is RequestState.UNKNOWN:
+            return frozenset({RequestState.DEFERRED, RequestState.UNKNOWN})
+        return frozenset({RequestState.DEFERRED} & {state})
 
     @property
     def lines(self) -> tuple[Line, ...]:
@@ -234,6 +237,15 @@ class Journal(Protocol):
         ...
 
 
+class Recorded(StrEnum):
+    """What the db-service has of an operation. Of a refund it knows the end; others are only named there."""
+
+    NOTHING = "nothing"
+    SOMETHING = "something"
+    WENT_ON = "went on"  # a refund, under another command of the worker's own
+    ENDED = "ended"
+
+
 class Records(Protocol):
     """The db-service, where the rest of the platform looks payments up."""
 
@@ -244,10 +256,10 @@ class Records(Protocol):
         """
         ...
 
-    async def knows(self, operation: Operation) -> bool:
-        """Whether anything of this payment, or of this refund, was ever recorded. Raises Unavailable.
+    async def recorded(self, operation: Operation) -> Recorded:
+        """What was ever recorded of this payment, or of this request. Raises Unavailable.
 
-        That a refund waits for its time does not count where the operation knows it, too: it tells of no end.
+        What the operation knows to have been told, short of an end, does not count.
         """
         ...
 

@@ -14,6 +14,7 @@ from handlers.decisions import (
     Again,
     Keep,
     Pause,
+    Proof,
     Said,
     account_of,
     denied,
@@ -33,7 +34,7 @@ from handlers.domain.facts import Facts, Needs, Sight, Standing
 from handlers.domain.intents import About, Question, Refund, Void
 from handlers.domain.money import Money
 from handlers.domain.payments import News
-from handlers.domain.recovery import Inquiry
+from handlers.domain.recovery import Inquiry, Stage
 from handlers.domain.states import Fact, PaymentState, RequestFact
 from handlers.domain.verdicts import (
     Advice,
@@ -46,7 +47,7 @@ from handlers.domain.verdicts import (
     Reason,
     Unknown,
 )
-from handlers.ports import Operation, Rules
+from handlers.ports import Operation, Recorded, Rules
 
 _UNANSWERED = ours(
     "unanswered", "The refund may have been sent; the gateway is asked.", advice=Advice.UNDECIDED
@@ -55,9 +56,7 @@ _REFUNDED = ours("refunded", "Refunded.", advice=Advice.UNDECIDED)
 _REFUNDABLE = frozenset(
     {PaymentState.CAPTURED, PaymentState.SETTLED, PaymentState.PARTIALLY_REFUNDED}
 )
-_MOST_ATTEMPTS = (
-    4  # a settled charge that the gateway still calls unsettled: then a person must look
-)
+_MOST_ATTEMPTS = 4  # at a settled charge that the gateway calls unsettled: then a person looks
 
 
 def _command(operation: Operation) -> RefundPayment:
@@ -257,34 +256,23 @@ def _voided(operation: Operation) -> Said:
 
 
 def question(operation: Operation, inquiry: Inquiry, *, rules: Rules) -> Question | None:
-    """Whether the charge is void, or whether the refund is in the gateway's lists under its own invoice number.
-
-    A suspect is asked for as a refund even where the journal remembers a void: it may have gone on since. Whether it is
-    void after all, the look of its next plan says.
-    """
-    if _is_void(operation):
+    """Whether the charge is void, or whether the refund is in the gateway's lists under its own invoice number."""
+    if operation.tried is About.VOID:
         return question_about(operation, inquiry, rules=rules, about=About.VOID)
     account = inquiry.merchant_account or account_of(operation, rules)
     if account is None:
         return None
+    ruled_id = operation.ruling.transaction_id if operation.ruling else None
+    was_sent = operation.tried is About.REFUND and operation.stage is not Stage.ADMITTED
     return Question(
         merchant_account=account,
-        invoice_number=inquiry.invoice_number or invoice(operation, rules),
+        invoice_number=(inquiry.invoice_number if was_sent else None) or invoice(operation, rules),
         money=_money(operation),
         mode=origin_of(operation).mode,
         since=inquiry.since,
-        transaction_id=inquiry.transaction_id or _ruled_id(operation),
+        transaction_id=inquiry.transaction_id or ruled_id or None,
         about=About.REFUND,
     )
-
-
-def _is_void(operation: Operation) -> bool:
-    """True where what was opened last is a void, and nothing else can have left since."""
-    return operation.tried is About.VOID and not operation.suspect
-
-
-def _ruled_id(operation: Operation) -> str | None:
-    return operation.ruling.transaction_id or None if operation.ruling else None
 
 
 def silence(operation: Operation) -> News:
@@ -296,8 +284,17 @@ def silence(operation: Operation) -> News:
     )
 
 
-def absence(operation: Operation) -> Again | Keep:
-    """A void that is not there may be repeated. A refund may not: the list alone does not prove that it is absent."""
+def absence(operation: Operation, proof: Proof) -> News | Again | Keep:
+    """A void that is not there may be repeated. A refund may not: the list alone does not prove that it is absent.
+
+    What was told of it in lost time decides first. A void that the settlement has overtaken, and that did not go on as
+    a refund of its own, goes on under another command, as it would have done without that loss.
+    """
+    if proof.told is Recorded.ENDED:
+        return Keep("its end was told, and the gateway's list does not show it; a person must say")
+    is_first = _command(operation).continuation == 1
+    if proof.told is Recorded.WENT_ON or (proof.overtaken and is_first):
+        return _continued(operation, now=proof.at)
     if operation.tried is About.VOID:
         return Again()
     return Keep("the refund is not in the gateway's list; a person must say whether it happened")
@@ -307,7 +304,7 @@ def rule(operation: Operation, ruling: Ruling) -> News | None:
     """A person's word about an undecided refund. That it happened, the gateway must confirm where it is told where."""
     if not ruling.happened:
         return ruled(ruling, asked=RequestFact.RULED_DENIED, fact=None)
-    if ruling.transaction_id or _is_void(operation):
+    if ruling.transaction_id or operation.tried is About.VOID:
         return None
     news = ruled(ruling, asked=RequestFact.RULED_DONE, fact=_fact(operation))
     return replace(news, refunded_minor=_money(operation).amount_minor)
@@ -322,7 +319,7 @@ def judge(
             return _approved(operation, verdict)
         case NotYet():
             return _not_yet(operation, rules=rules, now=now)
-        case Declined() if _is_void(operation):
+        case Declined() if operation.tried is About.VOID:
             due = now + timedelta(seconds=rules.settlement_wait_s)
             return _deferred(operation, due=due, reason=verdict.reason)
         case Declined():
@@ -339,7 +336,7 @@ def judge(
 
 def _approved(operation: Operation, verdict: Approved) -> News:
     asked = _money(operation)
-    if _is_void(operation):
+    if operation.tried is About.VOID:
         return _given_back(operation)
     minor = asked.amount_minor if verdict.amount_minor is None else verdict.amount_minor
     currency = verdict.currency or asked.currency
@@ -375,15 +372,8 @@ def _fact(operation: Operation) -> Fact:
 
 
 def _not_yet(operation: Operation, *, rules: Rules, now: datetime) -> News:
-    first = _command(operation).continuation == 1
-    if _is_void(operation) and first:  # the settlement was quicker: another command goes on
-        command = _command(operation)
-        text = "The charge settled before the void arrived; the refund goes on."
-        return News(
-            asked=RequestFact.CONTINUED,
-            reason=ours("settled_meanwhile", text, advice=Advice.UNDECIDED),
-            follow_up=replace(command, continuation=command.continuation + 1, issued_at=now),
-        )
+    if operation.tried is About.VOID and _command(operation).continuation == 1:
+        return _continued(operation, now=now)
     if operation.attempt >= _MOST_ATTEMPTS:
         due = now + timedelta(days=1)
         text = (
@@ -396,4 +386,15 @@ def _not_yet(operation: Operation, *, rules: Rules, now: datetime) -> News:
     text = f"The charge settles first; the refund is tried again after {due.isoformat(timespec='seconds')}."
     return _deferred(
         operation, due=due, reason=ours("waits_for_settlement", text, advice=Advice.UNDECIDED)
+    )
+
+
+def _continued(operation: Operation, *, now: datetime) -> News:
+    """Another command goes on with it."""
+    command = _command(operation)
+    text = "The charge settled before the void arrived; the refund goes on."
+    return News(
+        asked=RequestFact.CONTINUED,
+        reason=ours("settled_meanwhile", text, advice=Advice.UNDECIDED),
+        follow_up=replace(command, continuation=command.continuation + 1, issued_at=now),
     )

@@ -10,6 +10,7 @@ from typing import Final
 from handlers.decisions import (
     REFUND_DIFFERS,
     Again,
+    Proof,
     Said,
     denied,
     look_at_charge,
@@ -224,9 +225,10 @@ def silence(operation: Operation) -> News:
     return _news(_VERIFIED)
 
 
-def absence(operation: Operation) -> Again:
+def absence(operation: Operation, proof: Proof) -> Again:
     """It may always be repeated."""
     assert operation.request is not None
+    del proof
     return Again()
 
 

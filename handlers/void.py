@@ -6,6 +6,7 @@ from typing import assert_never
 from handlers.decisions import (
     Again,
     Pause,
+    Proof,
     Said,
     denied,
     done,
@@ -135,9 +136,10 @@ def silence(operation: Operation) -> News:
     return News(asked=RequestFact.UNDECIDED, reason=_UNANSWERED)
 
 
-def absence(operation: Operation) -> Again:
+def absence(operation: Operation, proof: Proof) -> Again:
     """It is not void, and a second void does nothing: try again."""
     assert operation.request is not None
+    del proof
     return Again()
 
 

@@ -16,6 +16,7 @@ from db_client.rebuilding import left
 from db_client.service import DbService
 from db_client.told_again import Told, told_since
 from handlers.domain.errors import Unavailable
+from handlers.ports import Recorded
 from worker import wiring
 from worker.config import Settings
 from worker.kafka_admin import extents, open_admin
@@ -114,7 +115,7 @@ async def _recorded(
 async def _record(service: DbService, told: Told) -> bool | Unavailable:
     """Whether it stands there as it was told now."""
     try:
-        if told.if_unknown and await service.knows(told.operation):
+        if told.if_unknown and await service.recorded(told.operation) is not Recorded.NOTHING:
             return False
         ahead = await service.record(told.operation.snapshot, occurred_at=told.occurred_at)
     except Unavailable as unavailable:

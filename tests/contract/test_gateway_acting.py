@@ -159,13 +159,17 @@ async def test_refunds_never_exceed_what_was_captured(shop: Shop) -> None:
 async def test_a_refund_that_is_sent_twice_leaves_once(
     shop: Shop, simulator: SimulatedGateway
 ) -> None:
-    """Should the same refund ever be sent again, the gateway's guard answers, and we read it as Unknown."""
+    """Should the same refund ever be sent again, the gateway's guard answers, and we read it as Unknown.
+
+    The next attempt after a definite no is no repetition for it.
+    """
     _, sold = await shop.charged()
     shop.settle()
-    refund = refund_of(sold)
+    refund = refund_of(sold, 100)
     await shop.send(refund)
     assert isinstance(await shop.send(refund), Unknown)
     assert 1 == len(simulator.ledger(refund.invoice_number))
+    assert isinstance(await shop.send(replace(refund, attempt=2)), Approved)
 
 
 async def test_a_refund_of_another_card_is_refused(shop: Shop) -> None:

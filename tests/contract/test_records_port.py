@@ -27,7 +27,7 @@ from handlers.domain.money import Money
 from handlers.domain.payments import Payment, Request, Snapshot
 from handlers.domain.recovery import Stage
 from handlers.domain.states import PaymentState, RequestState
-from handlers.ports import Ahead, Operation
+from handlers.ports import Ahead, Operation, Recorded
 from tests.contract.records_subjects import (
     DoubleSubject,
     MemorySubject,
@@ -156,9 +156,9 @@ async def test_an_initiation_is_known_by_its_payment(subject: Subject) -> None:
     """Not before anything of it was recorded, and ever after."""
     asked = initiation(payment_id=f"port-{next(_numbers)}")
     one = replace(payment(), payment_id=asked.payment_id)
-    assert not await subject.records.knows(work(asked, one))
+    assert Recorded.NOTHING is await subject.records.recorded(work(asked, one))
     await subject.records.record(Snapshot(one), occurred_at=AT)
-    assert await subject.records.knows(work(asked, one))
+    assert Recorded.SOMETHING is await subject.records.recorded(work(asked, one))
 
 
 @pytest.mark.parametrize("kind", [Kind.CAPTURE, Kind.VOID, Kind.VERIFICATION, Kind.REFUND])
@@ -169,10 +169,10 @@ async def test_a_request_is_known_by_what_was_told_of_it(subject: Subject, kind:
     await subject.records.record(Snapshot(one), occurred_at=AT)
     other = Snapshot(replace(one, version=2), about(kind))
     await subject.records.record(other, occurred_at=AT)
-    assert not await subject.records.knows(of)
+    assert Recorded.NOTHING is await subject.records.recorded(of)
     await subject.records.record(Snapshot(replace(one, version=3), asked), occurred_at=AT)
     await subject.records.record(Snapshot(replace(one, version=4), about(kind)), occurred_at=AT)
-    assert await subject.records.knows(of)
+    assert Recorded.SOMETHING is await subject.records.recorded(of)
 
 
 def request_command(asked: Request, of: Payment) -> Command:
@@ -189,18 +189,22 @@ def request_command(asked: Request, of: Payment) -> Command:
             return VerifyPayment(**base, verification_id=asked.request_id)
 
 
-async def test_a_continuation_is_known_by_what_followed_the_end_before_it(subject: Subject) -> None:
+@pytest.mark.parametrize("end", [RequestState.PROCESSED, RequestState.FAILED])
+async def test_a_continuation_is_known_by_what_followed_the_end_before_it(
+    subject: Subject, end: RequestState
+) -> None:
     """The commands of one refund share its record: what the first one told is not news of the second."""
     one, asked = payment(), about(state=RequestState.CONTINUED)
     first = request_command(asked, one)
     assert isinstance(first, RefundPayment)
     second = replace(first, continuation=2)
     await subject.records.record(Snapshot(one, asked), occurred_at=AT)
-    assert await subject.records.knows(work(first, one))
-    assert not await subject.records.knows(work(second, one))
-    done = replace(asked, state=RequestState.PROCESSED)
+    assert Recorded.WENT_ON is await subject.records.recorded(work(first, one))
+    assert Recorded.NOTHING is await subject.records.recorded(work(second, one))
+    done = replace(asked, state=end)
     await subject.records.record(Snapshot(replace(one, version=2), done), occurred_at=AT)
-    assert await subject.records.knows(work(second, one))
+    assert Recorded.WENT_ON is await subject.records.recorded(work(first, one))
+    assert Recorded.ENDED is await subject.records.recorded(work(second, one))
 
 
 async def test_a_continuation_whose_beginning_is_not_recorded_counts_as_known(
@@ -211,7 +215,9 @@ async def test_a_continuation_whose_beginning_is_not_recorded_counts_as_known(
     first = request_command(asked, one)
     assert isinstance(first, RefundPayment)
     await subject.records.record(Snapshot(one, asked), occurred_at=AT)
-    assert await subject.records.knows(work(replace(first, continuation=2), one))
+    assert Recorded.SOMETHING is await subject.records.recorded(
+        work(replace(first, continuation=2), one)
+    )
 
 
 async def test_that_a_refund_waits_is_no_news_of_one_that_waits(subject: Subject) -> None:
@@ -220,12 +226,13 @@ async def test_that_a_refund_waits_is_no_news_of_one_that_waits(subject: Subject
     of = replace(work(request_command(asked, one), one), request=asked)
     new = replace(of, request=replace(asked, state=RequestState.REQUESTED))
     await subject.records.record(Snapshot(one, asked), occurred_at=AT)
-    assert not await subject.records.knows(of)
-    assert await subject.records.knows(new)
+    assert Recorded.NOTHING is await subject.records.recorded(of)
+    assert Recorded.SOMETHING is await subject.records.recorded(new)
     told = replace(asked, state=RequestState.UNKNOWN)
     await subject.records.record(Snapshot(replace(one, version=2), told), occurred_at=AT)
     await subject.records.record(Snapshot(replace(one, version=3), asked), occurred_at=AT)
-    assert await subject.records.knows(of)
+    assert Recorded.SOMETHING is await subject.records.recorded(of)
+    assert Recorded.NOTHING is await subject.records.recorded(replace(of, request=told))
 
 
 async def test_an_order_is_read_as_the_shop_wrote_it(subject: Subject) -> None:
@@ -255,7 +262,7 @@ async def test_a_service_that_is_down_is_unavailable(subject: Subject) -> None:
     one = payment()
     for call in (
         subject.records.record(Snapshot(one), occurred_at=AT),
-        subject.records.knows(work(initiation(), one)),
+        subject.records.recorded(work(initiation(), one)),
         subject.records.order("ord-1"),
     ):
         with pytest.raises(Unavailable) as turned_away:

@@ -152,10 +152,13 @@ class JournalDouble:
             if wait.trust or wait.again:
                 asked = scans = 0
             inquiry = replace(inquiry, asked=asked, complete_scans=scans)
+        if wait.trust:
+            self._settle(row, "answered")
+            row.operation = _unreserved(row.operation)
         return self._moved(
             row,
             "wait",
-            stage=_parked(operation.stage, wait),
+            stage=_parked(operation, wait),
             suspect=operation.suspect and not wait.trust,
             inquiry=inquiry,
         )
@@ -202,12 +205,26 @@ class JournalDouble:
                 row.attempts[number] = state
 
 
-def _parked(stage: Stage, wait: Wait) -> Stage:
-    if wait.unsent or wait.again:
+def _parked(of: Operation, wait: Wait) -> Stage:
+    """A request that is trusted stands in a line of its own here: it goes on at once."""
+    if wait.unsent or wait.again or (wait.trust and of.request is not None):
         return Stage.ADMITTED
     if wait.told:
         return Stage.ASKING
-    return Stage.DEFERRED if wait.release else stage
+    return Stage.DEFERRED if wait.release else of.stage
+
+
+def _unreserved(of: Operation) -> Operation:
+    request, payment = of.request, of.payment
+    if request is None:
+        return of
+    field = "capturing_minor" if request.kind is Kind.CAPTURE else "refunding_minor"
+    left = getattr(payment, field) - request.reserved_minor
+    return replace(
+        of,
+        payment=replace(payment, **{field: left}),
+        request=replace(request, reserved_minor=0),
+    )
 
 
 def _reserving(of: Operation, intent: Intent) -> Operation:

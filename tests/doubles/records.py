@@ -1,5 +1,6 @@
 """The db-service in memory. Its contract suite: `tests/contract/test_records_port.py`."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import assert_never
@@ -17,7 +18,7 @@ from handlers.domain.facts import Order
 from handlers.domain.payments import NO_REASON, Payment, Request, Snapshot
 from handlers.domain.states import RequestState
 from handlers.domain.verdicts import Method
-from handlers.ports import Ahead, Operation
+from handlers.ports import Ahead, Operation, Recorded
 from tests.doubles.power import Power
 
 
@@ -48,21 +49,22 @@ class RecordsDouble:
         self.power.point("record done")
         return None
 
-    async def knows(self, operation: Operation) -> bool:
-        """Whether anything of it was stored."""
-        self._point("knows")
+    async def recorded(self, operation: Operation) -> Recorded:
+        """What was stored of it."""
+        self._point("recorded")
         command = operation.command
         past = self.past.get(command.payment_id, [])
         match command:
             case InitiatePayment():
-                return command.payment_id in self.stored
+                known = command.payment_id in self.stored
             case RefundPayment():
-                return _knows_refund(past, command, waits=operation.waits)
+                return _recorded_of_refund(past, command, known=operation.told_so_far)
             case CapturePayment() | VoidPayment() | VerifyPayment():
                 ours = command.kind, command.request_id
-                return any((it.kind, it.request_id) == ours for it in past)
+                known = any((it.kind, it.request_id) == ours for it in past)
             case never:
                 assert_never(never)
+        return Recorded.SOMETHING if known else Recorded.NOTHING
 
     async def order(self, order_id: str) -> Order | None:
         """What the shop wrote."""
@@ -125,17 +127,20 @@ def _refund_news(request: Request) -> tuple[str, int, str, str | None]:
     return request.request_id, request.amount_minor, request.state.value, request.transaction_id
 
 
-def _knows_refund(past: list[Request], command: RefundPayment, *, waits: bool) -> bool:
-    """Whether anything follows the end of the continuation before this one; a gap in what is known counts as yes.
-
-    Where it `waits` for its time, that this was told is nothing.
-    """
+def _recorded_of_refund(
+    past: list[Request], command: RefundPayment, *, known: Collection[RequestState]
+) -> Recorded:
+    """What follows the end of the continuation before this one, but for what is `known`; a gap counts as news."""
     states = [
         it.state for it in past if (it.kind, it.request_id) == (Kind.REFUND, command.refund_id)
     ]
     ends = [n for n, state in enumerate(states, start=1) if state is RequestState.CONTINUED]
     earlier = command.continuation - 1
     if earlier > len(ends):
-        return bool(states)
+        return Recorded.SOMETHING if states else Recorded.NOTHING
     told = states[ends[earlier - 1] if earlier else 0 :]
-    return any(not waits or state is not RequestState.DEFERRED for state in told)
+    if RequestState.CONTINUED in told:
+        return Recorded.WENT_ON
+    if RequestState.PROCESSED in told or RequestState.FAILED in told:
+        return Recorded.ENDED
+    return Recorded.SOMETHING if set(told) - set(known) else Recorded.NOTHING

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from avro.catalog import Catalog
 from avro.writer import Writer, single_object_headers
+from handlers.decisions import Proof
 from handlers.domain.commands import Command, InitiatePayment, Line, Mode
 from handlers.domain.means import OpaqueData
 from handlers.domain.money import Money
@@ -15,7 +16,7 @@ from handlers.domain.recovery import Inquiry, Stage
 from handlers.domain.secret import Secret
 from handlers.domain.states import PaymentState
 from handlers.domain.verdicts import Advice, Approved, Declined, Held, Method, Reason, Unknown
-from handlers.ports import Operation, Origin, Rules
+from handlers.ports import Operation, Origin, Recorded, Rules
 from worker import own_signature
 from worker.routes import EventWire, Topics
 
@@ -39,6 +40,7 @@ APPROVED: Final = Approved(
 RESERVED: Final = replace(APPROVED, captured=False)
 DECLINED: Final = Declined(Reason("2", "This transaction has been declined.", Advice.SOFT), "60002")
 HELD: Final = Held("60003", Reason("252", "Held for review.", Advice.REVIEW))
+PROVEN: Final = Proof(Recorded.NOTHING, overtaken=False, at=MIDNIGHT)
 UNKNOWN: Final = Unknown(Reason("worker.silence", "No answer came.", Advice.UNDECIDED))
 _numbers = count(1)
 

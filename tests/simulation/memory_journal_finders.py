@@ -47,7 +47,10 @@ def gather(ground: MemoryGround, move: Gather) -> int:
     """Take due questions over; how many."""
     if not move.accounts or move.most <= 0:
         return 0
-    taken = strayed(ground.database, move.accounts, me=ground.me, now=ground.now)[: move.most]
+    sessions = ground.database.sessions
+    due = strayed(ground.database, move.accounts, me=ground.me, now=ground.now)
+    ours = [row for row in due if sessions[row.session_id].incarnation == ground.incarnation]
+    taken = ours[: move.most]
     for row in taken:
         ground.database.touch(row)
         row.token += 1

@@ -32,12 +32,24 @@ def _give(ground: MemoryGround, folder: Folder) -> None:
         return
     database = ground.database
     first = next((it for it in folder.line if it.suspect), folder.line[0])
+    if not first.suspect and any(_goes_first(ground, it) for it in folder.operations):
+        return
     database.touch(first)
     database.touch(payment)
     database.move(first, stage=Stage.ADMITTED, due_at=ground.now)
     first.why = ""
     payment.held_by = first.operation_id
     ground.granted = True
+
+
+def _goes_first(ground: MemoryGround, row: OperationRow) -> bool:
+    """Whether it may have been done in lost time, and is asked for or taken over before anything else goes."""
+    if row.suspect and row.stage is Stage.DEFERRED:
+        return row.due_at is not None and row.due_at <= ground.now
+    if row.stage is Stage.CONCLUDED or row.session_id == ground.me:
+        return False
+    owner = ground.database.sessions.get(row.session_id)
+    return owner is not None and owner.incarnation != ground.incarnation
 
 
 def release(ground: MemoryGround, row: OperationRow) -> None:

@@ -8,7 +8,7 @@ The shop's orders count what was paid only when somebody tells the shop (`pay`):
 """
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
@@ -31,7 +31,7 @@ from handlers.domain.payments import NO_REASON, Payment, Request, Snapshot
 from handlers.domain.states import RequestState
 from handlers.domain.verdicts import Method
 from handlers.orders import PAID, PAYABLE
-from handlers.ports import Ahead, Operation
+from handlers.ports import Ahead, Operation, Recorded
 from tests.simulation.memory_timeline import Timeline
 
 _NAME: Final = "db-service"
@@ -173,21 +173,22 @@ class MemoryDbService:
             return ahead or of_refund
         return Ahead(max(ahead.version, of_refund.version))
 
-    def knows(self, operation: Operation) -> bool:
-        """Whether anything of it was stored."""
+    def recorded(self, operation: Operation) -> Recorded:
+        """What was stored of it."""
         command = operation.command
         stored = self.payments.get(command.payment_id)
         past = stored.past if stored else []
         match command:
             case InitiatePayment():
-                return stored is not None
+                known = stored is not None
             case RefundPayment():
-                return _knows_refund(past, command, waits=operation.waits)
+                return _recorded_of_refund(past, command, known=operation.told_so_far)
             case CapturePayment() | VoidPayment() | VerifyPayment():
                 ours = command.kind, command.request_id
-                return any((it.kind, it.request_id) == ours for it in past)
+                known = any((it.kind, it.request_id) == ours for it in past)
             case never:
                 assert_never(never)
+        return Recorded.SOMETHING if known else Recorded.NOTHING
 
     def _take_payment(self, payment: Payment, request: Request | None) -> Ahead | None:
         there = self.payments.get(payment.payment_id)
@@ -257,10 +258,10 @@ class MemoryRecords:
         assert said, "nothing is heard before it arrived"
         return said[0]
 
-    async def knows(self, operation: Operation) -> bool:
-        """Whether anything of it was ever recorded."""
+    async def recorded(self, operation: Operation) -> Recorded:
+        """What was ever recorded of it."""
         await self._call(None)
-        return self._service.knows(operation)
+        return self._service.recorded(operation)
 
     async def order(self, order_id: str) -> Order | None:
         """The order, seconds old perhaps."""
@@ -332,19 +333,22 @@ def _refund_news(request: Request) -> tuple[object, ...]:
     return request.request_id, request.amount_minor, request.state, request.transaction_id
 
 
-def _knows_refund(past: list[Request], command: RefundPayment, *, waits: bool) -> bool:
-    """Whether anything follows the end of the continuation before this one; a gap in what is known counts as yes.
-
-    Where it `waits` for its time, that this was told is nothing.
-    """
+def _recorded_of_refund(
+    past: list[Request], command: RefundPayment, *, known: Collection[RequestState]
+) -> Recorded:
+    """What follows the end of the continuation before this one, but for what is `known`; a gap counts as news."""
     ours = Kind.REFUND, command.refund_id
     states = [it.state for it in past if (it.kind, it.request_id) == ours]
     ends = [n for n, state in enumerate(states, start=1) if state is RequestState.CONTINUED]
     earlier = command.continuation - 1
     if earlier > len(ends):
-        return bool(states)
+        return Recorded.SOMETHING if states else Recorded.NOTHING
     told = states[ends[earlier - 1] if earlier else 0 :]
-    return any(not waits or state is not RequestState.DEFERRED for state in told)
+    if RequestState.CONTINUED in told:
+        return Recorded.WENT_ON
+    if RequestState.PROCESSED in told or RequestState.FAILED in told:
+        return Recorded.ENDED
+    return Recorded.SOMETHING if set(told) - set(known) else Recorded.NOTHING
 
 
 def _payment_row(

@@ -118,6 +118,13 @@ class Desk:
         self.row: Booking = self.world.gateway.has(APPROVED.transaction_id, self.standing, **known)
         self.world.records.stored[PAYMENT_ID] = self.payment, MIDNIGHT
 
+    @classmethod
+    def on(cls, world: World, payment: Payment, row: Booking) -> "Desk":
+        """The desk of somebody who comes later, to a gateway that knows the charge already."""
+        desk = cls.__new__(cls)
+        desk.world, desk.payment, desk.row, desk.standing = world, payment, row, row.standing
+        return desk
+
     def take(self, of: Request, **changes: Any) -> str:
         """Admit it; its operation's id."""
         self.world.journal.admit(asked(of, self.payment, **changes))

@@ -1,117 +1,180 @@
-"""The passage after the journal lost time: what was told under a version is never told under it as something else."""
+"""A refund of the whole that the journal, put back in time, has as an open void: what it became is not done twice.
+
+Gateway and db-service live on; the heir knows the copy alone, and that time was lost.
+"""
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Final
 
+import pytest
+
+from handlers.domain.commands import RefundPayment
+from handlers.domain.facts import Standing
+from handlers.domain.intents import About
 from handlers.domain.recovery import Inquiry, Stage
-from handlers.domain.states import PaymentState
-from handlers.domain.verdicts import NotSeen
-from handlers.passage import Done, Parked
-from handlers.ports import Lost
+from handlers.domain.states import PaymentState as S
+from handlers.domain.states import RequestState as R
+from handlers.domain.verdicts import Advice, Declined, Found, Reason
+from handlers.ports import Operation
 from tests.doubles.gateway import Reply
-from tests.doubles.values import APPROVED, MIDNIGHT, operation
+from tests.doubles.power import PowerCut
+from tests.doubles.values import MIDNIGHT
 from tests.doubles.world import World
-from worker.routes import NOTIFICATIONS, ORDERS, STATUS
+from tests.unit.request_stage import RULED, TOTAL, Desk, asking, refund, unsettled
+
+MOST: Final = 40  # questions until absence is proven
 
 
-def _world_after(before: World) -> World:
-    """The same db-service, and a journal that knows nothing of it."""
-    after = World()
-    after.records.stored.update(before.records.stored)
-    return after
+async def opened(desk: Desk, of: RefundPayment) -> Operation:
+    """The copy: the void is on disk, and nobody knows whether it left."""
+    operation_id = desk.take(of)
+
+    def cut() -> None:
+        raise PowerCut("send")
+
+    desk.world.power.before["send"] = cut
+    with pytest.raises(PowerCut):
+        await desk.once(operation_id)
+    desk.world.power.before.clear()
+    desk.world.restart(operation_id)
+    desk.world.clock.at += timedelta(seconds=90)
+    copy = desk.at(operation_id)
+    assert (Stage.OPEN, About.VOID) == (copy.stage, copy.tried)
+    return replace(copy, payment=desk.payment)
 
 
-async def test_other_news_outrun_what_was_told() -> None:
-    """Told as unknown under version 3 in the lost time: the approval is told once, under version 4."""
+def heir_of(desk: Desk, copy: Operation) -> Desk:
+    """Another session on the journal that was put back to the copy."""
     world = World()
-    of = world.journal.admit(operation())
-    told = replace(of.payment, state=PaymentState.UNKNOWN, version=3)
-    world.records.stored[of.payment.payment_id] = (told, MIDNIGHT)
-    world.gateway.replies.append(Reply(APPROVED))
-    assert isinstance(await world.carry(of), Parked)
-    world.pass_due(of.operation_id)
-    assert Done() == await world.again(of.operation_id)
-    assert 4 == world.payment(of.operation_id).version
-    assert 4 == world.records.stored[of.payment.payment_id][0].version
-    assert 1 == world.statuses()
+    world.clock.at = desk.world.clock.at + timedelta(hours=1)
+    world.gateway.book, world.gateway.ledger = desk.world.gateway.book, desk.world.gateway.ledger
+    world.records = desk.world.records
+    world.records.power = world.power
+    heir = Desk.on(world, copy.payment, desk.row)
+    inquiry = copy.inquiry
+    assert inquiry is not None
+    late = replace(inquiry, until=world.clock.at + timedelta(seconds=60), complete_scans=0)
+    world.journal.admit(replace(copy, token=copy.token + 1, suspect=True, inquiry=late))
+    world.journal.rows[copy.operation_id].attempts = {1: "open"}
+    return heir
 
 
-async def test_the_same_news_keep_the_version_that_was_told() -> None:
-    """Found a second time: the number, and with it the event ids, are those that consumers know."""
-    first = World()
-    of = first.journal.admit(operation())
-    first.gateway.replies.append(Reply(APPROVED))
-    assert Done() == await first.carry(of)
-    payment, at = first.records.stored[of.payment.payment_id]
-    first.records.stored[of.payment.payment_id] = (replace(payment, version=2), at)
-    second = _world_after(first)
-    again = second.journal.admit(of)
-    second.gateway.replies.append(Reply(APPROVED))
-    assert isinstance(await second.carry(again), Parked)
-    second.pass_due(again.operation_id)
-    assert Done() == await second.again(again.operation_id)
-    assert 2 == second.payment(again.operation_id).version
-    assert 1 == second.statuses()
+def told_at_the_end(desk: Desk, of: RefundPayment) -> R:
+    """What the db-service has of the refund."""
+    return desk.world.records.refunds[of.refund_id][0].state
 
 
-async def test_a_suspect_that_was_told_of_is_never_sent() -> None:
-    """Refused before processing in the lost time: no list shows it, but the customer was told, so it stays failed."""
-    world = World()
-    late = Inquiry(1, 1, since=MIDNIGHT, until=MIDNIGHT, now=MIDNIGHT + timedelta(hours=1))
-    of = world.journal.admit(operation(suspect=True, inquiry=late))
-    told = replace(of.payment, state=PaymentState.DECLINED, version=1)
-    world.records.stored[of.payment.payment_id] = (told, MIDNIGHT)
-    world.gateway.findings.append(NotSeen(complete=True, why="not in the list"))
-    assert isinstance(await world.carry(of), Parked)
-    world.pass_due(of.operation_id)
-    assert Done() == await world.again(of.operation_id)
-    assert PaymentState.FAILED is world.payment(of.operation_id).state
-    assert [] == world.gateway.sent
+async def overtaken(desk: Desk, operation_id: str) -> RefundPayment:
+    """The settlement was quicker: told as continued; the command that goes on."""
+    desk.settle()
+    assert R.CONTINUED is (await desk.done(operation_id)).state
+    [(_, command)] = desk.commands()
+    assert isinstance(command, RefundPayment)
+    return command
 
 
-async def test_an_open_charge_is_asked_for_as_it_was_sent() -> None:
-    """Its own number and account, whatever today's key, environment and settings would make of it."""
-    world = World()
-    before = Inquiry(
-        0,
-        0,
-        since=MIDNIGHT,
-        until=MIDNIGHT,
-        now=MIDNIGHT,
-        merchant_account="old-account",
-        invoice_number="OLDNUMBER",
-        transaction_id="60001",
+async def test_what_went_on_in_the_lost_time_goes_on_there() -> None:
+    """Told as continued at once, as before; the command that went on is found under its own number, and done once."""
+    desk, of = unsettled(), refund()
+    copy = await opened(desk, of)
+    second = await overtaken(desk, of.operation_id)
+    assert R.PROCESSED is (await desk.done(desk.goes_on(second, after=of.operation_id))).state
+    heir = heir_of(desk, copy)
+    assert R.CONTINUED is (await heir.done(of.operation_id, most=MOST)).state
+    late = heir.world.clock.at - timedelta(hours=1)
+    name = heir.goes_on(second, after=of.operation_id)
+    row = heir.world.row(name)
+    known = Inquiry(0, 0, since=MIDNIGHT, until=late, now=late)
+    row.operation = replace(row.operation, suspect=True, inquiry=known)
+    assert R.PROCESSED is (await heir.done(name)).state
+    assert (S.REFUNDED, TOTAL, TOTAL, 0) == (
+        heir.payment.state,
+        heir.payment.captured_minor,
+        heir.payment.refunded_minor,
+        heir.payment.refunding_minor,
     )
-    of = world.journal.admit(operation(stage=Stage.OPEN, inquiry=before))
-    world.gateway.findings.append(NotSeen(complete=False, why="the list moved"))
-    await world.carry(of)
-    [asked] = world.gateway.asked
-    assert ("old-account", "OLDNUMBER", "60001") == (
-        asked.merchant_account,
-        asked.invoice_number,
-        asked.transaction_id,
+    assert R.PROCESSED is told_at_the_end(heir, of)
+    assert [] == heir.world.gateway.sent
+
+
+async def test_a_void_that_was_done_in_the_lost_time_is_found_at_once() -> None:
+    """The same news under the same version and the same event ids: nobody hears of it twice."""
+    desk, of = unsettled(), refund()
+    copy = await opened(desk, of)
+    desk.row.stands(Standing.VOIDED)
+    assert R.PROCESSED is (await desk.done(of.operation_id)).state
+    told = [it.event_id for it in desk.world.journal.outbox]
+    heir = heir_of(desk, copy)
+    assert R.PROCESSED is (await heir.done(of.operation_id, most=MOST)).state
+    assert told == [it.event_id for it in heir.world.journal.outbox]
+
+
+async def deferred(desk: Desk, operation_id: str) -> None:
+    """The void is declined, so the refund waits for the settlement, which comes."""
+    no = Declined(Reason("E1", "no", Advice.SOFT))
+    desk.world.gateway.findings.append(Found(no, {}))
+    assert R.DEFERRED is (await desk.done(operation_id)).state
+    desk.settle()
+
+
+async def test_a_refund_that_left_in_the_lost_time_is_found_and_not_sent_again() -> None:
+    """The void was kept back, and the refund went out after the batch: the heir asks for that, too."""
+    desk, of = unsettled(), refund()
+    copy = await opened(desk, of)
+    await deferred(desk, of.operation_id)
+    assert R.PROCESSED is (await desk.done(of.operation_id)).state
+    assert [About.REFUND] == [it.about for it in desk.world.gateway.sent]
+    heir = heir_of(desk, copy)
+    assert R.PROCESSED is (await heir.done(of.operation_id, most=MOST)).state
+    assert ([], TOTAL) == (heir.world.gateway.sent, heir.refunded_minor())
+
+
+async def test_what_was_told_as_failed_in_the_lost_time_is_a_persons_case() -> None:
+    """A refusal leaves no row at the gateway: what was told once is not made untrue by sending it all the same."""
+    desk, of = unsettled(), refund()
+    copy = await opened(desk, of)
+    await deferred(desk, of.operation_id)
+    refused = Declined(Reason("E00051", "no", Advice.FIX))
+    desk.world.gateway.replies.append(Reply(refused))
+    assert R.FAILED is (await desk.done(of.operation_id)).state
+    heir = heir_of(desk, copy)
+    for _ in range(MOST):
+        assert (await heir.once(of.operation_id)).stage is not Stage.CONCLUDED
+    assert "a person must say" in heir.world.row(of.operation_id).why
+    assert [] == heir.world.gateway.sent
+
+
+async def test_a_void_that_nobody_sent_is_sent() -> None:
+    """Nothing was done in the lost time, and the charge is not settled yet: proven absent, it is voided."""
+    desk, of = unsettled(), refund()
+    heir = heir_of(desk, await opened(desk, of))
+    assert R.PROCESSED is (await heir.done(of.operation_id, most=MOST)).state
+    assert [About.VOID] == [it.about for it in heir.world.gateway.sent]
+
+
+async def test_what_nobody_sent_before_the_settlement_goes_on_as_a_command() -> None:
+    """Neither void nor refund is there, and the charge has settled: another command refunds it."""
+    desk, of = unsettled(), refund()
+    copy = await opened(desk, of)
+    desk.settle()
+    heir = heir_of(desk, copy)
+    assert R.CONTINUED is (await heir.done(of.operation_id, most=MOST)).state
+    [(_, second)] = heir.commands()
+    assert R.PROCESSED is (await heir.done(heir.goes_on(second, after=of.operation_id))).state
+    assert ([About.REFUND], TOTAL) == (
+        [it.about for it in heir.world.gateway.sent],
+        heir.refunded_minor(),
     )
 
 
-async def test_what_belongs_to_another_session_outruns_nothing() -> None:
-    """A session that lost the operation meanwhile renumbers nothing."""
-    world = World()
-    of = world.journal.admit(operation())
-    world.records.stored[of.payment.payment_id] = (replace(of.payment, version=3), MIDNIGHT)
-    world.gateway.replies.append(Reply(APPROVED))
-    world.power.before["outrun"] = lambda: world.journal.take_over(of.operation_id)
-    assert Lost() == await world.carry(of)
-    assert 0 == world.statuses()
-
-
-async def test_news_that_outrun_are_told_to_everyone() -> None:
-    """Told as unknown under version 3 in the lost time; the approval under version 4 is the order's news, too."""
-    world = World()
-    of = world.journal.admit(operation())
-    told = replace(of.payment, state=PaymentState.UNKNOWN, version=3)
-    world.records.stored[of.payment.payment_id] = (told, MIDNIGHT)
-    world.gateway.replies.append(Reply(APPROVED))
-    await world.carry(of)
-    world.pass_due(of.operation_id)
-    assert Done() == await world.again(of.operation_id)
-    assert [STATUS, ORDERS, NOTIFICATIONS] == world.told()
+async def test_a_persons_word_about_a_void_is_not_taken_for_money() -> None:
+    """That a void happened the gateway must show, after a loss of time as before it: what it shows counts."""
+    desk, of = unsettled(), refund()
+    heir = heir_of(desk, await opened(desk, of))
+    while not asking(await heir.once(of.operation_id)):
+        pass
+    row = heir.world.row(of.operation_id)
+    row.operation = replace(row.operation, ruling=RULED)
+    await heir.once(of.operation_id)
+    assert heir.payment.refunded_minor == heir.refunded_minor() == 0

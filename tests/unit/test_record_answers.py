@@ -14,6 +14,7 @@ import trustme
 from db_client.service import DbService
 from handlers.domain.errors import InvalidValueError, Unavailable
 from handlers.domain.secret import Secret
+from handlers.ports import Recorded
 from tests.doubles.values import operation
 from tests.unit.scripted_service import (
     SECRET_BODY,
@@ -222,9 +223,9 @@ async def test_a_404_that_is_not_the_services_own_proves_no_absence() -> None:
 
     async with both(say, breaker_after=2) as (_, client):
         with pytest.raises(Unavailable, match="check the address"):
-            await client.knows(operation())
-        assert not await client.knows(operation())
-        assert await client.knows(operation())
+            await client.recorded(operation())
+        assert Recorded.NOTHING is await client.recorded(operation())
+        assert Recorded.SOMETHING is await client.recorded(operation())
 
 
 async def test_a_slow_question_does_not_free_a_lane_that_is_not_its_own() -> None:

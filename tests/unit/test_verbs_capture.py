@@ -19,7 +19,7 @@ from handlers.domain.states import Fact, PaymentState, RequestFact
 from handlers.domain.verdicts import Advice, NotYet, Reason
 from handlers.plans import verb
 from handlers.ports import Operation
-from tests.doubles.values import APPROVED, DECLINED, HELD, MIDNIGHT, RULES, UNKNOWN
+from tests.doubles.values import APPROVED, DECLINED, HELD, MIDNIGHT, PROVEN, RULES, UNKNOWN
 from tests.unit.request_stage import (
     INVOICE,
     RULED,
@@ -307,7 +307,7 @@ def test_verdicts_of_captures_and_voids(
         news = its.judge(of, verdict, rules=RULES, now=MIDNIGHT)
         assert (None, G.UNDECIDED) == (news.fact, news.asked)
     assert G.UNDECIDED is its.silence(of).asked
-    assert Again() == its.absence(of)
+    assert Again() == its.absence(of, PROVEN)
     assert its.rule(of, RULED) is None
     no = its.rule(of, replace(RULED, happened=False)) or done
     assert (None, G.RULED_DENIED) == (no.fact, no.asked)

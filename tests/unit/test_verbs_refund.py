@@ -16,8 +16,8 @@ from handlers.domain.recovery import Inquiry, Stage
 from handlers.domain.states import Fact, PaymentState, RequestFact
 from handlers.domain.verdicts import BANK, Advice, Method, NotYet, Reason
 from handlers.plans import verb
-from handlers.ports import Operation
-from tests.doubles.values import APPROVED, DECLINED, HELD, MIDNIGHT, RULES, UNKNOWN
+from handlers.ports import Operation, Recorded
+from tests.doubles.values import APPROVED, DECLINED, HELD, MIDNIGHT, PROVEN, RULES, UNKNOWN
 from tests.unit.request_stage import (
     DENIED_BY_A_PERSON,
     RULED,
@@ -314,8 +314,29 @@ def test_a_declined_void_is_looked_at_again() -> None:
 
 def test_absence_proves_a_void_undone_and_nothing_of_a_refund() -> None:
     """A void may be repeated; a refund that no list shows waits for a person."""
-    assert Again() == verb(refund()).absence(opened(about=About.VOID))
-    assert isinstance(verb(refund()).absence(opened()), Keep)
+    assert Again() == verb(refund()).absence(opened(about=About.VOID), PROVEN)
+    assert isinstance(verb(refund()).absence(opened(), PROVEN), Keep)
+
+
+@pytest.mark.parametrize("about", [About.VOID, About.REFUND])
+def test_what_was_told_in_lost_time_decides_first(about: About) -> None:
+    """An end that no list shows is a person's case; what went on under another command goes on there."""
+    of, its = opened(about=about), verb(refund())
+    assert isinstance(its.absence(of, replace(PROVEN, told=Recorded.ENDED)), Keep)
+    went_on = its.absence(of, replace(PROVEN, told=Recorded.WENT_ON, overtaken=True))
+    assert went_on == judged(replace(of, tried=About.VOID), NOT_YET)
+
+
+def test_an_overtaken_void_that_was_not_refunded_goes_on_as_a_command() -> None:
+    """As it does without a loss of time; the command itself, where it was overtaken once more, is planned anew."""
+    of, overtaken = opened(about=About.VOID), replace(PROVEN, overtaken=True)
+    its = verb(refund())
+    news = its.absence(of, overtaken)
+    assert isinstance(news, News)
+    assert (G.CONTINUED, 2) == (news.asked, getattr(news.follow_up, "continuation", None))
+    assert isinstance(of.command, RefundPayment)
+    second = replace(of, command=replace(of.command, continuation=2))
+    assert Again() == its.absence(second, overtaken)
 
 
 def test_a_persons_word_about_a_refund() -> None:
@@ -353,20 +374,6 @@ def test_what_is_asked_about_a_refund() -> None:
     of_void = its.question(opened(about=About.VOID), inquiry, rules=RULES)
     assert of_void is not None
     assert (About.VOID, "60001") == (of_void.about, of_void.transaction_id)
-
-
-def test_after_a_loss_of_time_a_void_is_asked_for_as_the_refund_that_it_may_have_become() -> None:
-    """What the journal has as a void may have been refunded since, and what is found then is judged as a refund."""
-    inquiry = Inquiry(0, 0, since=MIDNIGHT, until=MIDNIGHT, now=MIDNIGHT)
-    suspect = replace(opened(about=About.VOID), suspect=True)
-    question = verb(refund()).question(suspect, inquiry, rules=RULES)
-    refunded = planned(replace(suspect, stage=Stage.ADMITTED), sight(Standing.SETTLED))
-    assert question is not None
-    assert isinstance(refunded, Refund)
-    assert (About.REFUND, refunded.invoice_number) == (question.about, question.invoice_number)
-    found = judged(suspect, replace(APPROVED, transaction_id="71", amount_minor=TOTAL))
-    assert (G.DONE, F.REFUNDED, "71") == (found.asked, found.fact, found.request_transaction_id)
-    assert G.DENIED is judged(suspect, DECLINED).asked
 
 
 def test_a_refund_after_a_partial_capture_is_of_what_was_captured() -> None:

@@ -14,7 +14,7 @@ from handlers.domain.states import PaymentState, RequestFact, RequestState
 from handlers.domain.verdicts import Advice
 from handlers.plans import verb
 from handlers.ports import Operation
-from tests.doubles.values import APPROVED, MIDNIGHT, RULES, UNKNOWN
+from tests.doubles.values import APPROVED, MIDNIGHT, PROVEN, RULES, UNKNOWN
 from tests.unit.request_stage import (
     DENIED_BY_A_PERSON,
     RULED,
@@ -210,5 +210,5 @@ def test_after_a_loss_of_time_it_looks_again_and_ends() -> None:
     assert G.DONE is its.judge(of, APPROVED, rules=RULES, now=MIDNIGHT).asked
     assert G.UNDECIDED is its.judge(of, UNKNOWN, rules=RULES, now=MIDNIGHT).asked
     assert G.DONE is its.silence(of).asked
-    assert Again() == its.absence(of)
+    assert Again() == its.absence(of, PROVEN)
     assert its.rule(of, RULED) is None

@@ -40,7 +40,7 @@ from handlers.domain.verdicts import (
 )
 from handlers.plans import verb
 from handlers.ports import Operation
-from tests.doubles.values import APPROVED, DECLINED, HELD, MIDNIGHT, RULES, UNKNOWN
+from tests.doubles.values import APPROVED, DECLINED, HELD, MIDNIGHT, PROVEN, RULES, UNKNOWN
 from tests.unit.request_stage import (
     DENIED_BY_A_PERSON,
     RULED,
@@ -228,7 +228,7 @@ def test_silence_and_a_persons_word_keep_the_rules(state: PaymentState) -> None:
     """The same for what may have been sent, what is absent, and what a person says of it."""
     for of in set(map(_once, intents(state))):
         check(of, verb(of.command).silence(of))
-        assert isinstance(verb(of.command).absence(of), Again | Keep), of
+        assert isinstance(verb(of.command).absence(of, PROVEN), Again | Keep), of
         told = learn(of.snapshot, verb(of.command).silence(of))
         unknown = of if told is None else replace(of, payment=told.payment, request=told.request)
         for ruling in (RULED, DENIED_BY_A_PERSON):

@@ -1,8 +1,11 @@
 """Builds the gateway's createTransactionRequest from intents, and what of it the journal may keep.
 
-Members stand in the contract's order by construction (`elements.py`). What moves money says which attempt it is: the
-charge and the refund by their own invoice number, the only key of ours that the lists know. A capture and a void carry
-none: they act upon the charge's own transaction, and a number sent with them would take the place of the charge's.
+Members stand in the contract's order by construction (`elements.py`). What moves money names its operation: the charge
+and the refund by their own invoice number, the only key of ours that the lists know. A capture and a void carry none:
+they act upon the charge's own transaction, and a number sent with them would take the place of the charge's.
+
+A refund is tried again only after a definite no (reason 54). Whether the gateway counts what it refused as the original
+of a duplicate, nobody says; so a later attempt differs in the PO number, which is compared and which nobody searches.
 
 A refund to a bank account must name it as the gateway shows it: number and routing number masked, with its holder. None
 of that is ours to keep, so it is read from the charge's details before the refund is sent, and is not frozen.
@@ -81,6 +84,7 @@ def _transaction(intent: Intent, bank: BankAccount | None) -> Members:
                 "payment": _masked(intent.method, bank),
                 "refTransId": intent.transaction_id,
                 "order": _order(intent.invoice_number),
+                **({"poNumber": str(intent.attempt)} if intent.attempt > 1 else {}),
                 "transactionSettings": _REFUND_SETTINGS,
             }
         case _:

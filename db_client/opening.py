@@ -28,7 +28,6 @@ from db_client.recordset import given, rows
 from db_client.tables import attempt, operation, payment
 from handlers.domain.commands import Kind
 from handlers.domain.intents import Charge, Intent, Question, Void
-from handlers.domain.payments import Payment, Request
 from handlers.domain.recovery import Inquiry, Stage
 from handlers.domain.verdicts import Evidence
 from handlers.orders import MARK_TAKEN
@@ -122,37 +121,6 @@ _RESERVE: Final = (
         marks=_reserved.c.marks,
     )
 )
-
-
-_freed = given(payment_id=Text(), capturing_minor=BigInteger(), refunding_minor=BigInteger())
-_LET_GO: Final = (
-    update(payment)
-    .where(payment.c.payment_id == _freed.c.payment_id)
-    .values(
-        capturing_minor=payment.c.capturing_minor - _freed.c.capturing_minor,
-        refunding_minor=payment.c.refunding_minor - _freed.c.refunding_minor,
-    )
-)
-
-
-def let_reserves_go(ground: Ground, operations: Sequence[Operation]) -> None:
-    """What these have reserved of their payments, each of another one, is free again."""
-    freed = [
-        {"payment_id": it.payment.payment_id, **dict.fromkeys(_RESERVES.values(), 0)}
-        | {_RESERVES[it.request.kind]: it.request.reserved_minor}
-        for it in operations
-        if it.request is not None and it.request.reserved_minor
-    ]
-    if freed:
-        ground.connection.execute(_LET_GO, rows(in_order(freed, "payment_id")))
-
-
-def unreserved(of: Payment, request: Request) -> Payment:
-    """The payment without what this request has reserved of it."""
-    if not request.reserved_minor:
-        return of
-    field = _RESERVES[request.kind]
-    return replace(of, **{field: getattr(of, field) - request.reserved_minor})
 
 
 def open_intents(

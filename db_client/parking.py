@@ -17,12 +17,11 @@ from db_client.lanes import (
     release,
 )
 from db_client.moves import Park
-from db_client.opening import let_reserves_go, unreserved
 from db_client.recordset import given
 from db_client.repeats import last_told, tell_verifications
 from db_client.tables import operation
 from handlers.domain.recovery import Stage
-from handlers.ports import Lost, Moved, Operation
+from handlers.ports import Lost, Moved
 
 _SECOND: Final = text("interval '1 second'")
 
@@ -51,7 +50,6 @@ _PARK: Final = (
             (_parked.c.anew, 0), else_=operation.c.complete_scans + _parked.c.complete_scans
         ),
         suspect=case((_parked.c.trust, False), else_=operation.c.suspect),
-        reserved_minor=case((_parked.c.trust, 0), else_=operation.c.reserved_minor),
     )
     .returning(operation.c.operation_id)
 )
@@ -80,7 +78,6 @@ def park(ground: Ground, moves: Sequence[Park], *, status_topic: str) -> list[Mo
         ground,
         sorted((it.operation.operation_id, _end(it)) for it in still if _end(it)),
     )
-    let_reserves_go(ground, [it.operation for it in still if it.wait.trust])
     release(
         ground,
         (
@@ -138,16 +135,6 @@ def _answer_those_in_line(ground: Ground, moves: Sequence[Park], *, status_topic
     tell_verifications(ground, answer_verifications(ground, known), told=known)
 
 
-def _free(of: Operation) -> dict[str, Any]:
-    """It reserves nothing any more: what is done meanwhile must find room, and it is planned anew."""
-    if of.request is None:
-        return {}
-    return {
-        "request": replace(of.request, reserved_minor=0),
-        "payment": unreserved(of.payment, of.request),
-    }
-
-
 def _after(move: Park) -> dict[str, Any]:
     """What a wait changes of its operation, as `_PARK` does."""
     of, wait = move.operation, move.wait
@@ -158,7 +145,6 @@ def _after(move: Park) -> dict[str, Any]:
             asked = scans = 0
         inquiry = replace(inquiry, asked=asked, complete_scans=scans)
     return {
-        **(_free(of) if wait.trust else {}),
         "stage": _next_stage(move),
         "suspect": of.suspect and not wait.trust,
         "attempt": of.attempt + 1 if _is_next_attempt(move) else of.attempt,

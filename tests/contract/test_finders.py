@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from db_client.moves import Answer, Conclude, Gather, Held, Hold, Open, Park, Walked
+from db_client.moves import Answer, Conclude, Gather, Held, Hold, Open, Park, Rehome, Walked
 from db_client.sessions import end_session
 from handlers.domain.payments import News, learn
 from handlers.domain.recovery import Stage
@@ -155,3 +155,18 @@ def test_the_oldest_come_first(desks: tuple[Desk, Desk]) -> None:
 
     assert 1 == _gather(one, most=1)
     assert [first.operation_id] == one.reader.due(most=10)
+
+
+def test_what_lost_time_may_hide_is_not_gathered(
+    stage: JournalStage, desks: tuple[Desk, Desk]
+) -> None:
+    """A question of a session from before waits for the take-over, which marks it as suspect."""
+    one, two = desks
+    of = _asked_for(two)
+    assert _hold(one)
+    stage.sql("UPDATE session SET incarnation = 'before' WHERE session_id = 'two'")
+    assert 0 == _gather(one)
+    end_session(stage.engine, session_id="two", why="test")
+    [rehomed] = one.write(Rehome("two", 0, DEADLINE_S))
+    assert 1 == rehomed.operations
+    assert one.load(of.operation_id).suspect

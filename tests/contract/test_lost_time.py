@@ -5,11 +5,14 @@ from datetime import timedelta
 from db_client.moves import (
     Admit,
     DeadLetter,
+    GoOn,
     Open,
     Orphaned,
     Park,
+    Rehome,
     Source,
 )
+from db_client.sessions import end_session
 from handlers.domain.payments import News
 from handlers.domain.recovery import Stage
 from handlers.domain.states import Fact, RequestFact
@@ -20,6 +23,7 @@ from tests.contract.journal_stage import (
     JournalStage,
     admission,
     message,
+    working,
 )
 from tests.contract.lane_stage import WHY, carry, due_now, paid_payment, refund_of, refunding
 from tests.doubles.values import MIDNIGHT, command
@@ -107,3 +111,26 @@ def test_a_suspect_that_was_sent_goes_back_in_line_as_its_next_attempt(
     assert (Stage.ADMITTED, 2, False) == (again.stage, again.attempt, again.suspect)
     [moved] = desk.write(Open(again, refunding(again, 300, attempt=2), {"r": 2}, DEADLINE_S))
     assert 300 == moved.operation.payment.refunding_minor
+
+
+def test_nothing_goes_while_another_may_have_been_done_and_is_not_taken_over(
+    stage: JournalStage,
+) -> None:
+    """A deferred refund of a session from before may have been done since: a new one waits until it was asked for."""
+    with working(stage, "before") as dead, working(stage, "after") as heir:
+        paid = paid_payment(dead)
+        first, new = refund_of(paid, 300, name="first"), refund_of(paid, 300, name="new")
+        dead.admit(admission(first))
+        dead.write(Park(dead.load(first.operation_id), Wait(3600.0, "settles", release=True)))
+        stage.sql("UPDATE session SET incarnation = 'before' WHERE session_id = 'before'")
+        heir.admit(admission(new))
+        heir.write(GoOn())
+        assert [] == due_now(heir)
+        end_session(stage.engine, session_id="before", why="test")
+        heir.write(Rehome("before", 99, DEADLINE_S))
+        later = refund_of(paid, 300, name="later")
+        heir.admit(admission(later))
+        assert [] == due_now(heir)  # not even now: what is suspect goes first
+        heir.write(GoOn())
+        assert [first.operation_id] == due_now(heir)
+        assert heir.load(first.operation_id).suspect

@@ -16,7 +16,7 @@ from handlers.domain.commands import InitiatePayment
 from handlers.domain.errors import Unavailable
 from handlers.domain.payments import Snapshot
 from handlers.domain.secret import Secret
-from handlers.domain.states import Fact
+from handlers.domain.states import Fact, RequestFact
 from handlers.ports import Wait
 from tests.contract.db_service_contract import TOKEN
 from tests.contract.journal_stage import (
@@ -98,6 +98,25 @@ def test_it_waits_until_each_was_asked_for(stage: JournalStage, copy: Desk) -> N
         found = told(heir, heir.load(under_way.operation_id), fact=Fact.TAKEN, captured_minor=5)
         assert 1 == left(stage.engine, of).questions  # known here, and not told yet
         concluded(heir, found)
+        assert left(stage.engine, of).nothing
+
+
+def test_what_is_told_as_deferred_since_then_is_not_waited_for(
+    stage: JournalStage, copy: Desk
+) -> None:
+    """Its answer was known before the copy was made: it waits for the settlement, and no question of it is open."""
+    asked = refund(paid(copy))
+    copy.admit(admission(asked))
+    loaded = copy.load(asked.operation_id)
+    answered = told(copy, loaded, fact=None, asked=RequestFact.DEFERRED, reserve_minor=200)
+    left_behind(stage)
+    of = marked(stage)
+    end_session(stage.engine, session_id="before", why="its lease ran out")
+    with working(stage, "after") as heir:
+        heir.write(Rehome("before", 99, DEADLINE_S))
+        assert 1 == left(stage.engine, of).questions
+        later = Wait(86_400.0, "it settles first", release=True)
+        concluded(heir, heir.load(answered.operation_id), wait=later)
         assert left(stage.engine, of).nothing
 
 

@@ -154,7 +154,6 @@ class JournalDouble:
             inquiry = replace(inquiry, asked=asked, complete_scans=scans)
         if wait.trust:
             self._settle(row, "answered")
-            row.operation = _unreserved(row.operation)
         return self._moved(
             row,
             "wait",
@@ -212,19 +211,6 @@ def _parked(of: Operation, wait: Wait) -> Stage:
     if wait.told:
         return Stage.ASKING
     return Stage.DEFERRED if wait.release else of.stage
-
-
-def _unreserved(of: Operation) -> Operation:
-    request, payment = of.request, of.payment
-    if request is None:
-        return of
-    field = "capturing_minor" if request.kind is Kind.CAPTURE else "refunding_minor"
-    left = getattr(payment, field) - request.reserved_minor
-    return replace(
-        of,
-        payment=replace(payment, **{field: left}),
-        request=replace(request, reserved_minor=0),
-    )
 
 
 def _reserving(of: Operation, intent: Intent) -> Operation:

@@ -196,6 +196,10 @@ P4: Final[list[tuple[str, Doctor, str]]] = [
      "told as a success, and nothing approved"),
     ("refunded, but told as failed", changed("operations", _of("refund:r1"), request_state="failed"),
      "told as failed, and refunded"),
+    ("refunded by what went on, but told as failed", all_of(
+        changed("sends", _of("refund:r1"), operation_id="refund:r1#2"),
+        changed("operations", _of("refund:r1"), request_state="failed")),
+     "told as failed, and refunded"),
 ]  # fmt: skip
 P5: Final[list[tuple[str, Doctor, str]]] = [
     ("told twice", added("events", _event("p2/1")), "told more than once"),

@@ -234,12 +234,21 @@ def _too_early(books: Books, told: Row, *, charges: Sequence[Row]) -> Found:
 
 
 def _refunded_all_the_same(books: Books) -> Found:
+    """One refund is told under one id, whichever of its commands did it."""
     owners = {row["invoice_number"]: row["operation_id"] for row in books.sends}
+    failed: dict[str, Row] = {
+        _refund_of(row["operation_id"]): row
+        for row in books.operations
+        if row["request_state"] == "failed" and row["reason_code"] != RULED
+    }
     for row in books.ledger:
         name = owners.get(row["invoice_number"], "")
-        asked = books.operation.get(name)
-        if asked is None or not gives_back(row) or asked["request_state"] != "failed":
-            continue
-        if asked["reason_code"] != RULED:
+        asked = failed.get(_refund_of(name))
+        if asked is not None and gives_back(row):
             facts = {"operation_id": name, "transaction_id": row["transaction_id"]}
             yield Violation("P4", asked["payment_id"], "told as failed, and refunded", facts)
+
+
+def _refund_of(operation_id: str) -> str:
+    """Without the number of the command that goes on with it."""
+    return operation_id.partition("#")[0]

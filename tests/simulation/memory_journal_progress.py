@@ -7,9 +7,8 @@ from datetime import datetime
 from typing import Final
 
 from db_client.moves import Answer, Conclude, Outrun, Park
-from handlers.domain.commands import Kind
 from handlers.domain.intents import Question
-from handlers.domain.payments import Payment, Request, renumbered
+from handlers.domain.payments import renumbered
 from handlers.domain.recovery import Stage
 from handlers.domain.states import NOTHING_TAKEN, PaymentState
 from handlers.orders import MARK_TAKEN
@@ -34,7 +33,6 @@ from tests.simulation.memory_journal_rows import (
     changed_inquiry,
     changed_operation,
     changed_payment,
-    changed_request,
 )
 
 _LOST: Final = Lost()
@@ -192,8 +190,6 @@ def park(ground: MemoryGround, move: Park) -> Moved | Lost:
     ground.database.touch(row)
     due_at = None if stage is Stage.QUEUED else ground.after(wait.seconds)
     row.suspect = row.suspect and not wait.trust
-    if wait.trust:
-        _unreserve(ground, row)
     ground.database.move(row, stage=stage, due_at=due_at)
     row.why = wait.why
     row.asked = 0 if anew else row.asked + wait.asked
@@ -205,22 +201,6 @@ def park(ground: MemoryGround, move: Park) -> Moved | Lost:
     if wait.asked and of.stage is Stage.ASKING:
         _answer_those_in_line(ground, row)
     return Moved(_parked(of, move, stage=stage))
-
-
-def _unreserve(ground: MemoryGround, row: OperationRow) -> None:
-    payment = row.folder.payment
-    if row.request is not None and row.request.reserved_minor and payment is not None:
-        ground.database.touch(payment)
-        payment.known = _unreserved(payment.known, row.request)
-        row.request = changed_request(row.request, reserved_minor=0)
-
-
-def _unreserved(known: Payment, request: Request) -> Payment:
-    if request.kind is Kind.CAPTURE:
-        free = known.capturing_minor - request.reserved_minor
-        return changed_payment(known, capturing_minor=free)
-    free = known.refunding_minor - request.reserved_minor
-    return changed_payment(known, refunding_minor=free)
 
 
 def goes_back_in_line(ground: MemoryGround, move: Park) -> bool:
@@ -262,12 +242,6 @@ def _parked(of: Operation, move: Park, *, stage: Stage) -> Operation:
             complete_scans=0 if anew else inquiry.complete_scans + wait.complete_scan,
         )
     is_next = wait.again or (wait.trust and of.stage in _SENT)
-    if wait.trust and of.request is not None and of.request.reserved_minor:
-        of = changed_operation(
-            of,
-            payment=_unreserved(of.payment, of.request),
-            request=changed_request(of.request, reserved_minor=0),
-        )
     return changed_operation(
         of,
         stage=stage,

@@ -119,7 +119,7 @@ class Desk:
         self.world.records.stored[PAYMENT_ID] = self.payment, MIDNIGHT
 
     @classmethod
-    def on(cls, world: World, payment: Payment, row: Booking) -> "Desk":
+    def on(cls, world: World, *, payment: Payment, row: Booking) -> "Desk":
         """The desk of somebody who comes later, to a gateway that knows the charge already."""
         desk = cls.__new__(cls)
         desk.world, desk.payment, desk.row, desk.standing = world, payment, row, row.standing

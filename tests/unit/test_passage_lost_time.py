@@ -51,7 +51,7 @@ def heir_of(desk: Desk, copy: Operation) -> Desk:
     world.gateway.book, world.gateway.ledger = desk.world.gateway.book, desk.world.gateway.ledger
     world.records = desk.world.records
     world.records.power = world.power
-    heir = Desk.on(world, copy.payment, desk.row)
+    heir = Desk.on(world, payment=copy.payment, row=desk.row)
     inquiry = copy.inquiry
     assert inquiry is not None
     late = replace(inquiry, until=world.clock.at + timedelta(seconds=60), complete_scans=0)

@@ -7,7 +7,20 @@ for as long as its session's row has not ended; ending waits for that session's 
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Text, and_, any_, bindparam, exists, func, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    Text,
+    and_,
+    any_,
+    bindparam,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 from sqlalchemy.dialects.postgresql import insert as upsert
 
@@ -93,16 +106,23 @@ _strayed = select(operation.c.operation_id).where(
     .where(finder.c.merchant_account == any_(bindparam("accounts", type_=ARRAY(Text))), IN_ACCOUNT)
     .correlate(operation),
 )
-STRAYED: Final = select(_strayed.exists())
-# Rows that another commit holds are left for the next round: nobody waits for anybody here. What belongs to a session
-# from before a loss of time stays until it is taken over, which marks it as suspect.
+_owner = session.alias("owner")
+_mine = session.alias("mine")
+
+
+def _strayed_under(incarnation: ColumnElement[str]) -> Select[tuple[str]]:
+    """What belongs to a session from before a loss of time stays until it is taken over, which marks it as suspect."""
+    owner = and_(_owner.c.session_id == operation.c.session_id, _owner.c.incarnation == incarnation)
+    return _strayed.where(exists().where(owner))
+
+
+_my_incarnation = (
+    select(_mine.c.incarnation).where(_mine.c.session_id == bindparam("me")).scalar_subquery()
+)
+STRAYED: Final = select(_strayed_under(_my_incarnation).exists())
+# Rows that another commit holds are left for the next round: nobody waits for anybody here.
 _gathered = (
-    _strayed.where(
-        exists().where(
-            session.c.session_id == operation.c.session_id,
-            session.c.incarnation == bindparam("incarnation"),
-        )
-    )
+    _strayed_under(bindparam("incarnation", type_=Text))
     .order_by(operation.c.due_at)
     .limit(bindparam("most", type_=BigInteger))
     .with_for_update(skip_locked=True)

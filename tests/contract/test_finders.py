@@ -165,6 +165,7 @@ def test_what_lost_time_may_hide_is_not_gathered(
     of = _asked_for(two)
     assert _hold(one)
     stage.sql("UPDATE session SET incarnation = 'before' WHERE session_id = 'two'")
+    assert not one.reader.asked_elsewhere(list(ACCOUNTS))
     assert 0 == _gather(one)
     end_session(stage.engine, session_id="two", why="test")
     [rehomed] = one.write(Rehome("two", 0, DEADLINE_S))

@@ -47,10 +47,14 @@ def gather(ground: MemoryGround, move: Gather) -> int:
     """Take due questions over; how many."""
     if not move.accounts or move.most <= 0:
         return 0
-    sessions = ground.database.sessions
-    due = strayed(ground.database, move.accounts, me=ground.me, now=ground.now)
-    ours = [row for row in due if sessions[row.session_id].incarnation == ground.incarnation]
-    taken = ours[: move.most]
+    due = strayed(
+        ground.database,
+        move.accounts,
+        me=ground.me,
+        incarnation=ground.incarnation,
+        now=ground.now,
+    )
+    taken = due[: move.most]
     for row in taken:
         ground.database.touch(row)
         row.token += 1
@@ -69,16 +73,21 @@ def walked(ground: MemoryGround, move: Walked) -> bool:
 
 
 def strayed(
-    database: MemoryDatabase, accounts: Sequence[str], *, me: str, now: datetime
+    database: MemoryDatabase,
+    accounts: Sequence[str],
+    *,
+    me: str,
+    incarnation: str,
+    now: datetime,
 ) -> list[OperationRow]:
-    """Due questions about these accounts that other sessions have, the longest overdue first."""
+    """Due questions about these accounts that other sessions have, of this incarnation, the longest overdue first."""
     finders = [row for name, row in database.finders.items() if name in accounts]
     if not finders:
         return []
     due = [
         entry
         for owner, estate in database.estates.items()
-        if owner != me
+        if owner != me and database.sessions[owner].incarnation == incarnation
         for entry in estate.dated
         if entry[0] <= now and _is_asked_by_list(entry[2])
     ]

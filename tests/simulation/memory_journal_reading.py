@@ -85,7 +85,9 @@ class MemoryReader:
         """Whether another session has a due question about one of these accounts, which this one looks into."""
         self.database.insist(self.session_id)
         now = self.database.now()
-        return bool(strayed(self.database, accounts, me=self.session_id, now=now))
+        mine = self.database.sessions[self.session_id].incarnation
+        found = strayed(self.database, accounts, me=self.session_id, incarnation=mine, now=now)
+        return bool(found)
 
     def must_go_on(self) -> bool:
         """Whether a deferred operation is due, or one stands in line before a free lane."""

@@ -64,6 +64,11 @@ _OWN_ROW: Final = select(session.c.commits, session.c.ended_at, session.c.ended_
 _OWN_ROW_DECIDED: Final = _OWN_ROW.with_for_update()
 
 
+# A table that is rewritten (VACUUM FULL) breaks no connection. Living sessions must agree, for each takes what belongs
+# to another incarnation for something that a dead one has left.
+_READ_AGAIN_S: Final = 2.0
+
+
 class JournalRefusedError(WorkerError):
     """The database refuses this one move (a constraint, a value it cannot hold). Nothing of it was written."""
 
@@ -90,6 +95,7 @@ class GroupCommit:
         self._engine = engine
         self._session_id = session_id
         self._incarnation = incarnation
+        self._read_again_at = time.monotonic() + _READ_AGAIN_S
         self._sealer = sealer
         self._limits = limits
         self._on_outbox = on_outbox
@@ -298,12 +304,16 @@ class GroupCommit:
                 raise LostTimeError(
                     "the database lost commits of this session: it was put back in time"
                 )
-            if not same_timeline(incarnation, self._incarnation):
-                raise LostTimeError("the database runs on another timeline now")
-            self._incarnation = incarnation
+            self._adopt(incarnation)
             committed = bool(row.commits == self._commits + 1)
             self._commits = row.commits
             return committed
+
+    def _adopt(self, incarnation: str) -> None:
+        """It is the same database: our own count of commits proves that nothing of it was lost."""
+        if not same_timeline(incarnation, self._incarnation):
+            raise LostTimeError("the database runs on another timeline now")
+        self._incarnation = incarnation
 
     def _connect(self) -> Connection:
         if self._connection is None:
@@ -321,6 +331,9 @@ class GroupCommit:
         return apply_all(ground, moves, limits=self._limits), ground
 
     def _begin(self, connection: Connection, reserved: int) -> Ground:
+        if time.monotonic() >= self._read_again_at:
+            self._read_again_at = time.monotonic() + _READ_AGAIN_S
+            self._adopt(read_incarnation(connection))
         row = connection.execute(
             _BEGIN,
             {

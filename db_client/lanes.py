@@ -36,23 +36,26 @@ _LOCK: Final = (
     .with_for_update(of=payment)
 )
 _other = operation.alias("other")
-_goes_first = exists().where(
-    _other.c.payment_id == operation.c.payment_id,
-    or_(
-        and_(
-            _other.c.suspect,
-            _other.c.stage == Stage.DEFERRED.value,
-            _other.c.due_at <= func.clock_timestamp(),
-        ),
-        and_(
-            _other.c.stage != Stage.CONCLUDED.value,
-            _other.c.session_id != bindparam("me"),
-            exists().where(
-                session.c.session_id == _other.c.session_id,
+_those = given(payment_id=Text())
+# Worked out once for a payment, not for each in its line.
+_waits_for_others = (
+    select(_other.c.payment_id)
+    .join(_those, _those.c.payment_id == _other.c.payment_id)
+    .join(session, session.c.session_id == _other.c.session_id)
+    .where(
+        or_(
+            and_(
+                _other.c.suspect,
+                _other.c.stage == Stage.DEFERRED.value,
+                _other.c.due_at <= func.clock_timestamp(),
+            ),
+            and_(
+                _other.c.stage != Stage.CONCLUDED.value,
+                _other.c.session_id != bindparam("me"),
                 session.c.incarnation != bindparam("incarnation"),
             ),
-        ),
-    ),
+        )
+    )
 )
 _first = (
     select(operation.c.operation_id, operation.c.payment_id)
@@ -62,7 +65,7 @@ _first = (
     .where(
         operation.c.stage == Stage.QUEUED.value,
         payment.c.held_by.is_(None),
-        or_(operation.c.suspect, ~_goes_first),
+        or_(operation.c.suspect, operation.c.payment_id.not_in(_waits_for_others)),
     )
     .order_by(
         operation.c.payment_id,

@@ -91,6 +91,7 @@ _ATTEMPT: Final = _new_attempt.on_conflict_do_update(
     set_={
         "state": "open",
         "request": _new_attempt.excluded.request,
+        "invoice_number": _new_attempt.excluded.invoice_number,
         "merchant_account": _new_attempt.excluded.merchant_account,
         "about": _new_attempt.excluded.about,
         "session_id": _new_attempt.excluded.session_id,

@@ -3,7 +3,7 @@
 Only a journal that lost time meets these cases: what it does now was done, and told, before.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from db_client.outcome_body import OutcomeBody, Past, PaymentBody, Stored
@@ -12,6 +12,9 @@ from handlers.domain.states import RequestState
 from handlers.ports import Ahead, Recorded
 
 _ENDS: Final = {RequestState.PROCESSED.value, RequestState.FAILED.value}
+_CONTINUED: Final = RequestState.CONTINUED.value
+_DEFERRED: Final = RequestState.DEFERRED.value
+_UNKNOWN: Final = RequestState.UNKNOWN.value
 _WHOSE: Final = {
     "payment": frozenset({"payment_id", "order_id", "user_id", "amount_minor", "currency"}),
     "refund": frozenset({"refund_id", "payment_id", "amount_minor", "currency"}),
@@ -67,21 +70,27 @@ def names_request(past: Sequence[Past], request: Request) -> bool:
     )
 
 
-def recorded_of_refund(
-    past: Sequence[Past], continuation: int, *, known: Collection[str]
-) -> Recorded:
-    """What the versions of a refund say of its `continuation`, counted from 1. `known`: states that are no news.
+def recorded_of_refund(past: Sequence[Past], continuation: int, *, known: str | None) -> Recorded:
+    """What the versions of a refund say of its `continuation`, counted from 1. `known`: the state that is no news.
 
-    Each command but the last ends as `continued`. Where fewer ends than that are recorded, any version counts: it is
-    better to ask a person than to send a refund twice.
+    The first command alone goes on under another, and may have told so more than once. Where that is not recorded any
+    version counts for the other: it is better to ask a person than to send a refund twice.
     """
-    states = [it.state for it in past]
-    ends = [n for n, it in enumerate(states, start=1) if it == RequestState.CONTINUED.value]
-    if continuation - 1 > len(ends):
-        return Recorded.SOMETHING if past else Recorded.NOTHING
-    own = states[ends[continuation - 2] if continuation > 1 else 0 :]
-    if RequestState.CONTINUED.value in own:
+    own = [it.state for it in past]
+    went_on = _CONTINUED in own
+    if went_on and continuation == 1:
         return Recorded.WENT_ON
+    if continuation > 1:
+        if not went_on:
+            return Recorded.SOMETHING if own else Recorded.NOTHING
+        own = [it for it in own[own.index(_CONTINUED) :] if it != _CONTINUED]
     if _ENDS & set(own):
         return Recorded.ENDED
-    return Recorded.SOMETHING if set(own) - set(known) else Recorded.NOTHING
+    return Recorded.SOMETHING if _has_news(own, known) else Recorded.NOTHING
+
+
+def _has_news(states: Sequence[str], known: str | None) -> bool:
+    if known == _UNKNOWN:
+        went_out = _DEFERRED in states and _UNKNOWN in states[states.index(_DEFERRED) :]
+        return went_out or bool(set(states) - {_UNKNOWN, _DEFERRED})
+    return bool(set(states) - ({_DEFERRED} & {known}))

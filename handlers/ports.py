@@ -77,12 +77,10 @@ class Operation:
         return Snapshot(self.payment, self.request)
 
     @property
-    def told_so_far(self) -> frozenset[RequestState]:
-        """What we know to have been told of the request, short of an end."""
+    def told_so_far(self) -> RequestState | None:
+        """What we know to have been told of the request last; None where nothing was."""
         state = None if self.request is None else self.request.state
-        if state is RequestState.UNKNOWN:
-            return frozenset({RequestState.DEFERRED, RequestState.UNKNOWN})
-        return frozenset({RequestState.DEFERRED} & {state})
+        return None if state is RequestState.REQUESTED else state
 
     @property
     def lines(self) -> tuple[Line, ...]:
@@ -259,7 +257,8 @@ class Records(Protocol):
     async def recorded(self, operation: Operation) -> Recorded:
         """What was ever recorded of this payment, or of this request. Raises Unavailable.
 
-        What the operation knows to have been told, short of an end, does not count.
+        What the operation knows to have been told, short of an end, does not count: that it waits for its time, or that
+        it is unknown. Unknown after it had waited does: it went out in between, as what the operation may not know.
         """
         ...
 

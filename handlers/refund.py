@@ -52,6 +52,7 @@ from handlers.ports import Operation, Recorded, Rules
 _UNANSWERED = ours(
     "unanswered", "The refund may have been sent; the gateway is asked.", advice=Advice.UNDECIDED
 )
+_ABSENT = "the refund is not in the gateway's list"
 _REFUNDED = ours("refunded", "Refunded.", advice=Advice.UNDECIDED)
 _REFUNDABLE = frozenset(
     {PaymentState.CAPTURED, PaymentState.SETTLED, PaymentState.PARTIALLY_REFUNDED}
@@ -62,10 +63,6 @@ _MOST_ATTEMPTS = 4  # at a settled charge that the gateway calls unsettled: then
 def _command(operation: Operation) -> RefundPayment:
     assert isinstance(operation.command, RefundPayment), "this verb's own command"
     return operation.command
-
-
-def _currency(operation: Operation) -> str:
-    return _command(operation).money.currency
 
 
 def _money(operation: Operation) -> Money:
@@ -166,12 +163,9 @@ def _is_whole(operation: Operation) -> bool:
 
 
 def _unsettled(operation: Operation, sight: Sight, *, rules: Rules, now: datetime) -> Void | Said:
-    if _is_whole(operation) and sight.money != Money(
-        operation.payment.captured_minor, _currency(operation)
-    ):
-        return _differs(operation, sight)
     if _is_whole(operation):
-        return void_of(operation, sight, rules=rules)
+        is_ours = sight.money == _money(operation)
+        return void_of(operation, sight, rules=rules) if is_ours else _differs(operation, sight)
     due = sight.settles_at or now + timedelta(seconds=rules.settlement_wait_s)
     due = max(due, now + timedelta(seconds=rules.unsent_wait_s))
     text = (
@@ -291,13 +285,15 @@ def absence(operation: Operation, proof: Proof) -> News | Again | Keep:
     a refund of its own, goes on under another command, as it would have done without that loss.
     """
     if proof.told is Recorded.ENDED:
-        return Keep("its end was told, and the gateway's list does not show it; a person must say")
+        return Keep(f"{_ABSENT}, but its end was told; a person must say whether it happened")
+    if proof.told is Recorded.SOMETHING and proof.overtaken:
+        return Keep(f"{_ABSENT}, but it may have left; a person must say whether it happened")
     is_first = _command(operation).continuation == 1
-    if proof.told is Recorded.WENT_ON or (proof.overtaken and is_first):
+    if is_first and (proof.overtaken or proof.told is Recorded.WENT_ON):
         return _continued(operation, now=proof.at)
     if operation.tried is About.VOID:
         return Again()
-    return Keep("the refund is not in the gateway's list; a person must say whether it happened")
+    return Keep(f"{_ABSENT}; a person must say whether it happened")
 
 
 def rule(operation: Operation, ruling: Ruling) -> News | None:

@@ -289,3 +289,21 @@ def test_a_capture_is_reserved_and_counted(desk: Desk) -> None:
     news = News(WHY, Fact.TAKEN, RequestFact.DONE, captured_minor=400, amount_minor=400)
     ended = carry(desk, moved.operation, news=news)
     assert (400, 0) == (ended.payment.captured_minor, ended.payment.capturing_minor)
+
+
+def test_an_attempt_that_is_opened_once_more_is_known_by_the_number_that_it_goes_out_with(
+    desk: Desk,
+) -> None:
+    """Whatever it was to be sent with before: what is asked for later is what was sent."""
+    paid = paid_payment(desk)
+    refund = refund_of(paid, 300)
+    desk.admit(admission(refund))
+    for number in ("BEFORE", "NOW"):
+        of = desk.load(refund.operation_id)
+        meant = replace(refunding(of, 300), invoice_number=number)
+        [moved] = desk.write(Open(of, meant, {"r": 1}, DEADLINE_S))
+        if number == "BEFORE":
+            desk.write(Park(moved.operation, Wait(0.0, "not sent", unsent=True)))
+    inquiry = desk.load(refund.operation_id).inquiry
+    assert inquiry is not None
+    assert "NOW" == inquiry.invoice_number

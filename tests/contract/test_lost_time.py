@@ -6,6 +6,7 @@ from db_client.moves import (
     Admit,
     DeadLetter,
     GoOn,
+    Mirror,
     Open,
     Orphaned,
     Park,
@@ -27,6 +28,7 @@ from tests.contract.journal_stage import (
 )
 from tests.contract.lane_stage import WHY, carry, due_now, paid_payment, refund_of, refunding
 from tests.doubles.values import MIDNIGHT, command
+from tests.waiting import wait_until
 
 
 def test_a_suspect_orphan_waits_until_all_of_the_lost_time_is_read(
@@ -134,3 +136,28 @@ def test_nothing_goes_while_another_may_have_been_done_and_is_not_taken_over(
         heir.write(GoOn())
         assert [first.operation_id] == due_now(heir)
         assert heir.load(first.operation_id).suspect
+
+
+def test_living_sessions_agree_on_a_table_that_was_rewritten(
+    stage: JournalStage,
+) -> None:
+    """VACUUM FULL breaks no connection, and a session that begins after it sees another file: nobody waits for ever."""
+    stage.clear()
+    with working(stage, "old") as old:
+        paid = paid_payment(old)
+        with stage.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as alone:
+            alone.exec_driver_sql("VACUUM FULL operation")
+        first, second = (refund_of(paid, 300, name=it) for it in ("first", "second"))
+        old.admit(admission(first))
+        old.write(Park(old.load(first.operation_id), Wait(0.0, "settles", release=True)))
+        with working(stage, "new") as new:
+            new.admit(admission(second))
+            assert [] == due_now(new)
+
+            def goes_on() -> bool:
+                old.write(Mirror(0))
+                for desk in (old, new):
+                    desk.write(GoOn())
+                return [first.operation_id] == due_now(old)
+
+            wait_until(goes_on)

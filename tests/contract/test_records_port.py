@@ -232,7 +232,35 @@ async def test_that_a_refund_waits_is_no_news_of_one_that_waits(subject: Subject
     await subject.records.record(Snapshot(replace(one, version=2), told), occurred_at=AT)
     await subject.records.record(Snapshot(replace(one, version=3), asked), occurred_at=AT)
     assert Recorded.SOMETHING is await subject.records.recorded(of)
-    assert Recorded.NOTHING is await subject.records.recorded(replace(of, request=told))
+    unknown = replace(of, request=told)
+    assert Recorded.SOMETHING is await subject.records.recorded(unknown)  # it went out in between
+
+
+async def test_that_a_refund_is_unknown_is_no_news_of_one_that_is(subject: Subject) -> None:
+    """Whoever does not know what became of it learns nothing from a record of that, nor that it waits since."""
+    one, asked = payment(), about(state=RequestState.UNKNOWN)
+    of = replace(work(request_command(asked, one), one), request=asked)
+    for version, state in enumerate((RequestState.UNKNOWN, RequestState.DEFERRED), start=1):
+        told = Snapshot(replace(one, version=version), replace(asked, state=state))
+        await subject.records.record(told, occurred_at=AT)
+        assert Recorded.NOTHING is await subject.records.recorded(of)
+    told = Snapshot(replace(one, version=3), replace(asked, state=RequestState.CONFLICTED))
+    await subject.records.record(told, occurred_at=AT)
+    assert Recorded.SOMETHING is await subject.records.recorded(of)
+
+
+async def test_that_it_went_on_may_be_told_twice(subject: Subject) -> None:
+    """A journal that was put back tells it once more, after the end of what goes on: that end stays one."""
+    one, asked = payment(), about(state=RequestState.CONTINUED)
+    first = request_command(asked, one)
+    assert isinstance(first, RefundPayment)
+    states = (RequestState.CONTINUED, RequestState.FAILED, RequestState.CONTINUED)
+    for version, state in enumerate(states, start=1):
+        told = Snapshot(replace(one, version=version), replace(asked, state=state))
+        await subject.records.record(told, occurred_at=AT)
+    assert Recorded.WENT_ON is await subject.records.recorded(work(first, one))
+    second = replace(first, continuation=2)
+    assert Recorded.ENDED is await subject.records.recorded(work(second, one))
 
 
 async def test_an_order_is_read_as_the_shop_wrote_it(subject: Subject) -> None:

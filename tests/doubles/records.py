@@ -1,9 +1,9 @@
 """The db-service in memory. Its contract suite: `tests/contract/test_records_port.py`."""
 
-from collections.abc import Collection
+import re
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import assert_never
+from typing import Final, assert_never
 
 from handlers.domain.commands import (
     CapturePayment,
@@ -127,20 +127,28 @@ def _refund_news(request: Request) -> tuple[str, int, str, str | None]:
     return request.request_id, request.amount_minor, request.state.value, request.transaction_id
 
 
+_NO_NEWS: Final[dict[RequestState | None, str]] = {
+    RequestState.DEFERRED: "d*",
+    RequestState.UNKNOWN: "u*d*",  # first letters of what was told
+}
+
+
 def _recorded_of_refund(
-    past: list[Request], command: RefundPayment, *, known: Collection[RequestState]
+    past: list[Request], command: RefundPayment, *, known: RequestState | None
 ) -> Recorded:
     """What follows the end of the continuation before this one, but for what is `known`; a gap counts as news."""
     states = [
         it.state for it in past if (it.kind, it.request_id) == (Kind.REFUND, command.refund_id)
     ]
-    ends = [n for n, state in enumerate(states, start=1) if state is RequestState.CONTINUED]
-    earlier = command.continuation - 1
-    if earlier > len(ends):
-        return Recorded.SOMETHING if states else Recorded.NOTHING
-    told = states[ends[earlier - 1] if earlier else 0 :]
-    if RequestState.CONTINUED in told:
+    went_on = states.index(RequestState.CONTINUED) if RequestState.CONTINUED in states else None
+    if command.continuation > 1:
+        if went_on is None:
+            return Recorded.SOMETHING if states else Recorded.NOTHING
+        states = [state for state in states[went_on:] if state is not RequestState.CONTINUED]
+    elif went_on is not None:
         return Recorded.WENT_ON
-    if RequestState.PROCESSED in told or RequestState.FAILED in told:
+    if RequestState.PROCESSED in states or RequestState.FAILED in states:
         return Recorded.ENDED
-    return Recorded.SOMETHING if set(told) - set(known) else Recorded.NOTHING
+    told = "".join(state.value[0] for state in states)
+    no_news = re.fullmatch(_NO_NEWS.get(known, ""), told)
+    return Recorded.NOTHING if no_news else Recorded.SOMETHING

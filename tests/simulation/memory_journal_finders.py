@@ -87,11 +87,16 @@ def strayed(
     due = [
         entry
         for owner, estate in database.estates.items()
-        if owner != me and database.sessions[owner].incarnation == incarnation
+        if owner != me and _is_of(database, owner, incarnation=incarnation)
         for entry in estate.dated
         if entry[0] <= now and _is_asked_by_list(entry[2])
     ]
     return [row for _, _, row in sorted(due) if any(_is_in(row, it) for it in finders)]
+
+
+def _is_of(database: MemoryDatabase, session_id: str, *, incarnation: str) -> bool:
+    owner = database.sessions.get(session_id)
+    return owner is not None and owner.incarnation == incarnation
 
 
 def is_asked_elsewhere(database: MemoryDatabase, row: OperationRow, *, me: str) -> bool:

@@ -159,14 +159,14 @@ def _reserved(payment: PaymentRow, of: Operation) -> Payment:
 
 def _attempt(ground: MemoryGround, row: OperationRow, *, intent: Intent) -> AttemptRow | None:
     """The attempt that is opened once more, None where it is a new one. Refuses what must not be opened."""
-    for attempt in row.attempts:
-        if attempt.number == intent.attempt:
-            if attempt.state != UNSENT:
-                raise RefusedError("an attempt that is not `unsent` was to be opened a second time")
-            return attempt
-    if intent.attempt in ground.database.invoices.get(intent.invoice_number, {}):
+    tried = next((it for it in row.attempts if it.number == intent.attempt), None)
+    if tried is not None and tried.state != UNSENT:
+        raise RefusedError("an attempt that is not `unsent` was to be opened a second time")
+    is_another = tried is None or tried.invoice_number != intent.invoice_number
+    numbered = ground.database.invoices.get(intent.invoice_number, {})
+    if is_another and intent.attempt in numbered:
         raise RefusedError("unique constraint uq_attempt_invoice_number_number is violated")
-    return None
+    return tried
 
 
 def _write(ground: MemoryGround, row: OperationRow, *, move: Open, reserved_minor: int) -> None:
@@ -180,14 +180,24 @@ def _write(ground: MemoryGround, row: OperationRow, *, move: Open, reserved_mino
         row.request = changed_request(row.request, reserved_minor=reserved_minor)
 
 
+def _renumber(ground: MemoryGround, tried: AttemptRow, *, invoice_number: str) -> None:
+    invoices = ground.database.invoices
+    numbered = invoices[tried.invoice_number]
+    owner = numbered.pop(tried.number)
+    if not numbered:
+        del invoices[tried.invoice_number]
+    tried.invoice_number = invoice_number
+    invoices.setdefault(invoice_number, {})[tried.number] = owner
+
+
 def _write_attempt(
     ground: MemoryGround, row: OperationRow, *, move: Open, tried: AttemptRow | None
 ) -> None:
-    """An attempt that is opened once more keeps its invoice number, whatever the intent says."""
     intent = move.intent
     if tried is not None:
         tried.state = OPEN
         tried.request = move.frozen
+        _renumber(ground, tried, invoice_number=intent.invoice_number)
         tried.merchant_account = intent.merchant_account
         tried.about = intent.about
         tried.session_id = ground.me

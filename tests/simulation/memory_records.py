@@ -7,8 +7,9 @@ one's breaker. Its contract suite: `tests/contract/test_records_port.py`.
 The shop's orders count what was paid only when somebody tells the shop (`pay`): how late it hears of it is a fault.
 """
 
+import re
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
@@ -333,22 +334,30 @@ def _refund_news(request: Request) -> tuple[object, ...]:
     return request.request_id, request.amount_minor, request.state, request.transaction_id
 
 
+_NO_NEWS: Final[dict[RequestState | None, str]] = {
+    RequestState.DEFERRED: "d*",
+    RequestState.UNKNOWN: "u*d*",  # first letters of what was told
+}
+
+
 def _recorded_of_refund(
-    past: list[Request], command: RefundPayment, *, known: Collection[RequestState]
+    past: list[Request], command: RefundPayment, *, known: RequestState | None
 ) -> Recorded:
     """What follows the end of the continuation before this one, but for what is `known`; a gap counts as news."""
     ours = Kind.REFUND, command.refund_id
     states = [it.state for it in past if (it.kind, it.request_id) == ours]
-    ends = [n for n, state in enumerate(states, start=1) if state is RequestState.CONTINUED]
-    earlier = command.continuation - 1
-    if earlier > len(ends):
-        return Recorded.SOMETHING if states else Recorded.NOTHING
-    told = states[ends[earlier - 1] if earlier else 0 :]
-    if RequestState.CONTINUED in told:
+    went_on = states.index(RequestState.CONTINUED) if RequestState.CONTINUED in states else None
+    if command.continuation > 1:
+        if went_on is None:
+            return Recorded.SOMETHING if states else Recorded.NOTHING
+        states = [state for state in states[went_on:] if state is not RequestState.CONTINUED]
+    elif went_on is not None:
         return Recorded.WENT_ON
-    if RequestState.PROCESSED in told or RequestState.FAILED in told:
+    if RequestState.PROCESSED in states or RequestState.FAILED in states:
         return Recorded.ENDED
-    return Recorded.SOMETHING if set(told) - set(known) else Recorded.NOTHING
+    told = "".join(state.value[0] for state in states)
+    no_news = re.fullmatch(_NO_NEWS.get(known, ""), told)
+    return Recorded.NOTHING if no_news else Recorded.SOMETHING
 
 
 def _payment_row(

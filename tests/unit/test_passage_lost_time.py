@@ -178,3 +178,24 @@ async def test_a_persons_word_about_a_void_is_not_taken_for_money() -> None:
     row.operation = replace(row.operation, ruling=RULED)
     await heir.once(of.operation_id)
     assert heir.payment.refunded_minor == heir.refunded_minor() == 0
+
+
+async def test_what_went_on_and_was_told_as_failed_goes_on_no_further() -> None:
+    """That it went on is told twice; the end of the command that goes on stands between, and is an end."""
+    desk, of = unsettled(), refund()
+    copy = await opened(desk, of)
+    second = await overtaken(desk, of.operation_id)
+    refused = Declined(Reason("E00051", "no", Advice.FIX))
+    desk.world.gateway.replies.append(Reply(refused))
+    assert R.FAILED is (await desk.done(desk.goes_on(second, after=of.operation_id))).state
+    heir = heir_of(desk, copy)
+    assert R.CONTINUED is (await heir.done(of.operation_id)).state
+    late = heir.world.clock.at - timedelta(hours=1)
+    name = heir.goes_on(second, after=of.operation_id)
+    row = heir.world.row(name)
+    known = Inquiry(0, 0, since=MIDNIGHT, until=late, now=late)
+    row.operation = replace(row.operation, suspect=True, inquiry=known)
+    for _ in range(MOST):
+        assert (await heir.once(name)).stage is Stage.ADMITTED
+    assert "a person must say" in heir.world.row(name).why
+    assert [] == heir.world.gateway.sent

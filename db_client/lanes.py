@@ -36,36 +36,43 @@ _LOCK: Final = (
     .with_for_update(of=payment)
 )
 _other = operation.alias("other")
-_those = given(payment_id=Text())
-# Worked out once for a payment, not for each in its line.
-_waits_for_others = (
-    select(_other.c.payment_id)
-    .join(_those, _those.c.payment_id == _other.c.payment_id)
-    .join(session, session.c.session_id == _other.c.session_id)
-    .where(
-        or_(
-            and_(
-                _other.c.suspect,
-                _other.c.stage == Stage.DEFERRED.value,
-                _other.c.due_at <= func.clock_timestamp(),
-            ),
-            and_(
-                _other.c.stage != Stage.CONCLUDED.value,
-                _other.c.session_id != bindparam("me"),
-                session.c.incarnation != bindparam("incarnation"),
+_named = given(payment_id=Text())
+# Worked out once for a payment, not for each in its line; materialised, so that the planner keeps to these payments.
+_lines = (
+    select(
+        _named.c.payment_id,
+        exists()
+        .where(
+            _other.c.payment_id == _named.c.payment_id,
+            _other.c.session_id == session.c.session_id,
+            or_(
+                and_(
+                    _other.c.suspect,
+                    _other.c.stage == Stage.DEFERRED.value,
+                    _other.c.due_at <= func.clock_timestamp(),
+                ),
+                and_(
+                    _other.c.stage != Stage.CONCLUDED.value,
+                    _other.c.session_id != bindparam("me"),
+                    session.c.incarnation != bindparam("incarnation"),
+                ),
             ),
         )
+        .correlate(_named)
+        .label("waits_for_others"),
     )
+    .cte("lines")
+    .prefix_with("MATERIALIZED")
 )
 _first = (
     select(operation.c.operation_id, operation.c.payment_id)
     .ext(distinct_on(operation.c.payment_id))
-    .join(_these, _these.c.payment_id == operation.c.payment_id)
+    .join(_lines, _lines.c.payment_id == operation.c.payment_id)
     .join(payment, payment.c.payment_id == operation.c.payment_id)
     .where(
         operation.c.stage == Stage.QUEUED.value,
         payment.c.held_by.is_(None),
-        or_(operation.c.suspect, operation.c.payment_id.not_in(_waits_for_others)),
+        or_(operation.c.suspect, ~_lines.c.waits_for_others),
     )
     .order_by(
         operation.c.payment_id,
@@ -168,12 +175,21 @@ _ADOPTED: Final = (
         operation.c.command["user_id"].as_string().label("user_id"),
     )
 )
+# What the gateway is asked for, and a person may decide: told as undecided, or a suspect that nobody has in hand.
+_is_asked_for = or_(
+    operation.c.stage == Stage.ASKING.value,
+    and_(
+        operation.c.suspect,
+        operation.c.stage == Stage.ADMITTED.value,
+        operation.c.due_at.is_not(None),
+    ),
+)
 _HASTEN: Final = (
     update(operation)
     .where(
         operation.c.payment_id == func.any(bindparam("payments")),
         or_(
-            operation.c.stage == Stage.ASKING.value,
+            _is_asked_for,
             # What the gateway refused as too early keeps its time: asking does not make it later.
             and_(
                 operation.c.stage == Stage.DEFERRED.value,
@@ -279,7 +295,7 @@ _HEED: Final = (
     update(operation)
     .where(
         operation.c.payment_id == _asked.c.payment_id,
-        operation.c.stage == Stage.ASKING.value,
+        _is_asked_for,
         exists().where(
             _ruling.c.payment_id == operation.c.payment_id,
             _ruling.c.stage == Stage.QUEUED.value,

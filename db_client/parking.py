@@ -123,12 +123,10 @@ def _next_stage(move: Park) -> Stage:
 
 def _answer_those_in_line(ground: Ground, moves: Sequence[Park], *, status_topic: str) -> None:
     """The gateway was asked, and nothing new came of it: whoever waits for that hears what is known."""
+    heed_rulings(ground, {_payment_id(it) for it in moves if it.wait.asked})
     asked = {
-        it.operation.payment.payment_id
-        for it in moves
-        if it.wait.asked and it.operation.stage is Stage.ASKING
+        _payment_id(it) for it in moves if it.wait.asked and it.operation.stage is Stage.ASKING
     }
-    heed_rulings(ground, asked)
     told = {it: last_told(ground, it, topic=status_topic) for it in asked_for(ground, asked)}
     # What a dead session told and may not have published is not known yet: those who ask for it wait for more.
     known = {name: message for name, message in told.items() if message is not None}

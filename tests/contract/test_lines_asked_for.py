@@ -181,3 +181,23 @@ def test_what_was_refused_as_too_early_is_not_hastened(desk: Desk, stage: Journa
     desk.admit(admission(_question(paid, "q2", ruling=ruling)))
     assert desk.reader.must_go_on()
     assert Stage.DEFERRED == stage_of(stage, refund)
+
+
+def test_a_word_about_a_suspect_is_heeded(desk: Desk) -> None:
+    """What may have been done in lost time waits for a day between two questions; a word of a person does not."""
+    paid = paid_payment(desk)
+    refund = refund_of(paid, 300)
+    desk.admit(admission(refund, suspect=True))
+    absent = Wait(86_400.0, "the refund is not in the gateway's list", asked=True)
+    [parked] = desk.write(Park(desk.load(refund.operation_id), absent))
+    assert [] == due_now(desk)
+    ruling = Ruling(
+        happened=False,
+        by="ann",
+        why="seen",
+        about=refund.operation_id,
+        version=parked.operation.payment.version,
+    )
+    desk.admit(admission(_question(paid, "q1", ruling=ruling)))
+    assert [refund.operation_id] == due_now(desk)
+    assert ruling == desk.load(refund.operation_id).ruling

@@ -81,6 +81,12 @@ def wait_for_payments(ground: MemoryGround, rows: Iterable[OperationRow]) -> Non
             row.why = "its payment is not known yet"
 
 
+def _is_asked_for(row: OperationRow) -> bool:
+    """The gateway is asked for it, and a person may decide: told as undecided, or a suspect that nobody has in hand."""
+    is_suspect = row.suspect and row.stage is Stage.ADMITTED and row.due_at is not None
+    return row.stage is Stage.ASKING or is_suspect
+
+
 def hasten(ground: MemoryGround, payments: Iterable[str], *, named: Iterable[str]) -> None:
     """Make due now what is asked for or deferred of `payments`; `named`: what a person ruled on."""
     ruled = frozenset(named)
@@ -88,7 +94,7 @@ def hasten(ground: MemoryGround, payments: Iterable[str], *, named: Iterable[str
         ground.granted = True
         for row in ground.database.folder(payment_id).operations:
             # What the gateway refused as too early keeps its time: asking does not make it later.
-            if row.stage is Stage.ASKING or (
+            if _is_asked_for(row) or (
                 row.stage is Stage.DEFERRED and (row.operation_id in ruled or not row.attempts)
             ):
                 ground.database.touch(row)
@@ -146,7 +152,7 @@ def heed_rulings(ground: MemoryGround, folder: Folder) -> None:
         return
     soon = ground.now + timedelta(seconds=_HEEDED_S)
     for row in folder.operations:
-        if row.stage is Stage.ASKING and row.operation_id in ruled:
+        if _is_asked_for(row) and row.operation_id in ruled:
             ground.database.touch(row)
             due_at = soon if row.due_at is None else min(row.due_at, soon)
             ground.database.move(row, stage=row.stage, due_at=due_at)

@@ -198,8 +198,10 @@ def park(ground: MemoryGround, move: Park) -> Moved | Lost:
         _settle_attempts(row, UNSENT if wait.unsent else ANSWERED)
     if wait.release or is_back:
         release(ground, row)
-    if wait.asked and of.stage is Stage.ASKING:
-        _answer_those_in_line(ground, row)
+    if wait.asked and row.folder.line:
+        heed_rulings(ground, row.folder)
+        if of.stage is Stage.ASKING:
+            _answer_those_in_line(ground, row)
     return Moved(_parked(of, move, stage=stage))
 
 
@@ -223,9 +225,6 @@ def _parked_in(of: Operation, move: Park) -> Stage:
 
 def _answer_those_in_line(ground: MemoryGround, row: OperationRow) -> None:
     """The gateway was asked, and nothing new came of it: whoever waits for that hears what is known."""
-    if not row.folder.line:
-        return
-    heed_rulings(ground, row.folder)
     told = last_told(ground, row.payment_id, topic=ground.limits.status_topic)
     if told is not None:  # else a dead session told it, and may not have published it
         tell_verifications(ground, answer_verifications(ground, row.folder), told=told)

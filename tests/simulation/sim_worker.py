@@ -49,7 +49,7 @@ class SimWorker:
         """SIGKILL. `lands`: what is on its way to the journal reaches the disk all the same."""
         self.world.loop.kill(self.process)
         if self.session is not None:
-            if not self.session.hears_the_journal:
+            if not self.session.hears_the_journal or self.world.has_just_woken(self.process.name):
                 self.session.be_gone()
             self.session.commits.die(lands=lands)
             self.session.leave()

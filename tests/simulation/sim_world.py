@@ -197,6 +197,11 @@ class World:
                 since_s = min(since_s, from_s)
         return since_s
 
+    def has_just_woken(self, process: str) -> bool:
+        """Whether it stood still until this very moment, and could write nothing since."""
+        now_s = self.loop.time()
+        return any(name == process and until_s >= now_s for name, _, until_s in self.silences)
+
     def stray(self, of: str) -> None:
         """Something of this session's may be another one's to ask about: the other finders look."""
         for session_id, bell in self.bells.items():

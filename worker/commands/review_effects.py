@@ -36,9 +36,6 @@ _NOT_REFUNDED: Final = (
     "The refund ends as failed, and its {money} may be refunded by another request. If the money did leave, it can"
     " leave twice: look for it in the merchant interface first, the settled batches included."
 )
-_NOT_VOIDED_INSTEAD: Final = (
-    "The refund ends as failed, and its {money} may be refunded by another request."
-)
 _CHARGE: Final = (_ASKED, _NOT_CHARGED)
 _CAPTURE: Final = (_ASKED, _NOT_CAPTURED)
 _VOID: Final = (_ASKED, _NOT_VOIDED)
@@ -53,7 +50,7 @@ _OF_AN_OPERATION: Final[Mapping[tuple[Kind, str], tuple[str, str]]] = MappingPro
         (Kind.VOID, "void"): _VOID,
         (Kind.REFUND, ""): _REFUND,
         (Kind.REFUND, "refund"): _REFUND,
-        (Kind.REFUND, "void"): (_ASKED, _NOT_VOIDED_INSTEAD),
+        (Kind.REFUND, "void"): (_ASKED, _NOT_REFUNDED),
     }
 )
 _IT_COUNTS: Final = (

@@ -7,20 +7,7 @@ for as long as its session's row has not ended; ending waits for that session's 
 
 from typing import Final
 
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Select,
-    Text,
-    and_,
-    any_,
-    bindparam,
-    exists,
-    func,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import BigInteger, Text, and_, any_, bindparam, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 from sqlalchemy.dialects.postgresql import insert as upsert
 
@@ -97,6 +84,8 @@ ASKED_ELSEWHERE: Final = and_(
     )
     .correlate(operation),
 )
+_owner = session.alias("owner")
+_mine = session.alias("mine")
 _strayed = select(operation.c.operation_id).where(
     operation.c.session_id != bindparam("me"),
     operation.c.due_at <= func.clock_timestamp(),
@@ -105,25 +94,18 @@ _strayed = select(operation.c.operation_id).where(
     exists()
     .where(finder.c.merchant_account == any_(bindparam("accounts", type_=ARRAY(Text))), IN_ACCOUNT)
     .correlate(operation),
+    # What belongs to a session from before a loss of time stays until it is taken over, which marks it as suspect. A
+    # commit has written its own incarnation down before it looks.
+    exists().where(
+        _owner.c.session_id == operation.c.session_id,
+        _mine.c.session_id == bindparam("me"),
+        _mine.c.incarnation == _owner.c.incarnation,
+    ),
 )
-_owner = session.alias("owner")
-_mine = session.alias("mine")
-
-
-def _strayed_under(incarnation: ColumnElement[str]) -> Select[tuple[str]]:
-    """What belongs to a session from before a loss of time stays until it is taken over, which marks it as suspect."""
-    owner = and_(_owner.c.session_id == operation.c.session_id, _owner.c.incarnation == incarnation)
-    return _strayed.where(exists().where(owner))
-
-
-_my_incarnation = (
-    select(_mine.c.incarnation).where(_mine.c.session_id == bindparam("me")).scalar_subquery()
-)
-STRAYED: Final = select(_strayed_under(_my_incarnation).exists())
+STRAYED: Final = select(_strayed.exists())
 # Rows that another commit holds are left for the next round: nobody waits for anybody here.
 _gathered = (
-    _strayed_under(bindparam("incarnation", type_=Text))
-    .order_by(operation.c.due_at)
+    _strayed.order_by(operation.c.due_at)
     .limit(bindparam("most", type_=BigInteger))
     .with_for_update(skip_locked=True)
     .cte("gathered")
@@ -164,12 +146,7 @@ def gather(ground: Ground, move: Gather) -> int:
     """Take due questions over; how many."""
     if not move.accounts or move.most <= 0:
         return 0
-    parameters = {
-        "me": ground.session_id,
-        "incarnation": ground.incarnation,
-        "accounts": list(move.accounts),
-        "most": move.most,
-    }
+    parameters = {"me": ground.session_id, "accounts": list(move.accounts), "most": move.most}
     return len(ground.rows(_GATHER, parameters))
 
 

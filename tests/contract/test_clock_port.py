@@ -9,15 +9,8 @@ import pytest
 from db_client.database import engine
 from db_client.sessions import LeaseKeeper, boottime, start_session
 from handlers.ports import Clock
-from tests.contract.journal_stage import JournalStage, staged
+from tests.contract.journal_stage import JournalStage
 from tests.doubles.clock import ClockDouble
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JournalStage]:
-    """A server for this file."""
-    with staged(tmp_path_factory.mktemp("journal")) as one:
-        yield one
 
 
 @pytest.fixture(params=["double", "real"])

@@ -18,19 +18,11 @@ from tests.contract.journal_stage import (
     Desk,
     JournalStage,
     intent,
-    staged,
     working,
 )
 from tests.doubles.values import MIDNIGHT, command
 
 ACCOUNTS = {"main": "USD"}
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JournalStage]:
-    """A server for this file."""
-    with staged(tmp_path_factory.mktemp("finders")) as one:
-        yield one
 
 
 @pytest.fixture

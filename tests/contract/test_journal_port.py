@@ -1,6 +1,6 @@
 """One suite for `handlers.ports.Journal`: over the double, the simulation's journal in memory, and PostgreSQL."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, Protocol
@@ -12,7 +12,7 @@ from handlers.domain.recovery import Stage
 from handlers.domain.states import PaymentState
 from handlers.domain.verdicts import Evidence
 from handlers.ports import Journal, Lost, Moved, Operation, Queued, Wait
-from tests.contract.journal_stage import Desk, JournalStage, intent, message, staged, working
+from tests.contract.journal_stage import Desk, JournalStage, intent, message, working
 from tests.doubles.clock import ClockDouble
 from tests.doubles.journal import JournalDouble
 from tests.doubles.values import operation
@@ -169,13 +169,6 @@ class RealSubject:
         self._desk = self._stack.enter_context(working(self._stage, "next"))
         self._stage.sql("UPDATE operation SET session_id = 'next'")
         self.journal = self._desk.journal
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JournalStage]:
-    """A server for this file."""
-    with staged(tmp_path_factory.mktemp("journal")) as one:
-        yield one
 
 
 @pytest.fixture(params=["double", "memory", "real"])

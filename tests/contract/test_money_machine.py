@@ -5,7 +5,6 @@ The journal is a real PostgreSQL, the gateway the simulator over real sockets; h
 
 import asyncio
 import os
-from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,7 +12,6 @@ from itertools import count
 from typing import Any, ClassVar
 
 import httpx
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -47,7 +45,7 @@ from handlers.passage import House, carry
 from handlers.ports import OrderCheck
 from tests.contract.gateway_fixtures import KEY, LOGIN
 from tests.contract.gateway_shop import Shop
-from tests.contract.journal_stage import Desk, JournalStage, admission, staged, working
+from tests.contract.journal_stage import Desk, JournalStage, admission, working
 from tests.contract.simulated_gateway import SimulatedGateway
 from tests.doubles.records import RecordsDouble
 from tests.doubles.values import RULES, command, wire
@@ -343,13 +341,6 @@ class MoneyMachine(RuleBasedStateMachine):
             for row in rows
             if not row["refTransId"]
         }
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JournalStage]:
-    """A server for this file."""
-    with staged(tmp_path_factory.mktemp("machine")) as one:
-        yield one
 
 
 def test_money_is_conserved(stage: JournalStage, simulator: SimulatedGateway) -> None:

@@ -16,19 +16,11 @@ from tests.contract.journal_stage import (
     Desk,
     JournalStage,
     intent,
-    staged,
     working,
 )
 from tests.doubles.values import command
 
 _WHY = Reason("1", "It was so.", Advice.HARD)
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JournalStage]:
-    """A server for this file."""
-    with staged(tmp_path_factory.mktemp("claims")) as one:
-        yield one
 
 
 @pytest.fixture(params=[OnePayment.ENFORCE])

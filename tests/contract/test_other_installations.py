@@ -1,21 +1,10 @@
 """A journal knows with which keys and names it began, and which database it is: slips of an operator are told."""
 
-from collections.abc import Iterator
-
-import pytest
-
 from db_client.incarnation import read_incarnation, same_timeline
 from db_client.installation import fingerprint, strangeness
-from tests.contract.journal_stage import JournalStage, staged
+from tests.contract.journal_stage import JournalStage
 
 OURS = fingerprint(b"invoice-key", environment="sandbox")
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JournalStage]:
-    """A server for this file."""
-    with staged(tmp_path_factory.mktemp("journal")) as one:
-        yield one
 
 
 def test_a_journal_keeps_to_the_key_and_names_that_it_began_with(stage: JournalStage) -> None:

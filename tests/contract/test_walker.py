@@ -4,7 +4,7 @@ What the rows mean is held in `tests/unit/test_walking.py`, how lists are read i
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -27,8 +27,6 @@ from tests.contract.journal_stage import (
     JournalStage,
     admission,
     intent,
-    staged,
-    working,
 )
 from tests.doubles.values import APPROVED, MIDNIGHT, SIGNING_KEY, command
 from tests.doubles.world import World
@@ -40,20 +38,11 @@ PAID: Final = Money(1234, "USD")
 MAIN: Final = Held("main", None)
 
 
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JournalStage]:
-    """A server for this file."""
-    with staged(tmp_path_factory.mktemp("walker")) as one:
-        yield one
-
-
 @pytest.fixture
-def desk(stage: JournalStage) -> Iterator[Desk]:
+def desk(desk: Desk) -> Desk:
     """A session on empty tables, which looks into the account."""
-    stage.clear()
-    with working(stage) as one:
-        one.write(Hold({"main": "USD"}))
-        yield one
+    desk.write(Hold({"main": "USD"}))
+    return desk
 
 
 @dataclass

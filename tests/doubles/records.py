@@ -58,7 +58,7 @@ class RecordsDouble:
             case InitiatePayment():
                 known = command.payment_id in self.stored
             case RefundPayment():
-                return _recorded_of_refund(past, command, known=operation.told_so_far)
+                return recorded_of_refund(past, command, known=operation.told_so_far)
             case CapturePayment() | VoidPayment() | VerifyPayment():
                 ours = command.kind, command.request_id
                 known = any((it.kind, it.request_id) == ours for it in past)
@@ -133,7 +133,7 @@ _NO_NEWS: Final[dict[RequestState | None, str]] = {
 }
 
 
-def _recorded_of_refund(
+def recorded_of_refund(
     past: list[Request], command: RefundPayment, *, known: RequestState | None
 ) -> Recorded:
     """What follows the end of the continuation before this one, but for what is `known`; a gap counts as news."""

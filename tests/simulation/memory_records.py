@@ -7,7 +7,6 @@ one's breaker. Its contract suite: `tests/contract/test_records_port.py`.
 The shop's orders count what was paid only when somebody tells the shop (`pay`): how late it hears of it is a fault.
 """
 
-import re
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -29,10 +28,10 @@ from handlers.domain.errors import Unavailable
 from handlers.domain.facts import Order
 from handlers.domain.money import Money
 from handlers.domain.payments import NO_REASON, Payment, Request, Snapshot
-from handlers.domain.states import RequestState
 from handlers.domain.verdicts import Method
 from handlers.orders import PAID, PAYABLE
 from handlers.ports import Ahead, Operation, Recorded
+from tests.doubles.records import recorded_of_refund
 from tests.simulation.memory_timeline import Timeline
 
 _NAME: Final = "db-service"
@@ -183,7 +182,7 @@ class MemoryDbService:
             case InitiatePayment():
                 known = stored is not None
             case RefundPayment():
-                return _recorded_of_refund(past, command, known=operation.told_so_far)
+                return recorded_of_refund(past, command, known=operation.told_so_far)
             case CapturePayment() | VoidPayment() | VerifyPayment():
                 ours = command.kind, command.request_id
                 known = any((it.kind, it.request_id) == ours for it in past)
@@ -332,32 +331,6 @@ def _news(payment: Payment, request: Request | None) -> tuple[object, ...]:
 
 def _refund_news(request: Request) -> tuple[object, ...]:
     return request.request_id, request.amount_minor, request.state, request.transaction_id
-
-
-_NO_NEWS: Final[dict[RequestState | None, str]] = {
-    RequestState.DEFERRED: "d*",
-    RequestState.UNKNOWN: "u*d*",  # first letters of what was told
-}
-
-
-def _recorded_of_refund(
-    past: list[Request], command: RefundPayment, *, known: RequestState | None
-) -> Recorded:
-    """What follows the end of the continuation before this one, but for what is `known`; a gap counts as news."""
-    ours = Kind.REFUND, command.refund_id
-    states = [it.state for it in past if (it.kind, it.request_id) == ours]
-    went_on = states.index(RequestState.CONTINUED) if RequestState.CONTINUED in states else None
-    if command.continuation > 1:
-        if went_on is None:
-            return Recorded.SOMETHING if states else Recorded.NOTHING
-        states = [state for state in states[went_on:] if state is not RequestState.CONTINUED]
-    elif went_on is not None:
-        return Recorded.WENT_ON
-    if RequestState.PROCESSED in states or RequestState.FAILED in states:
-        return Recorded.ENDED
-    told = "".join(state.value[0] for state in states)
-    no_news = re.fullmatch(_NO_NEWS.get(known, ""), told)
-    return Recorded.NOTHING if no_news else Recorded.SOMETHING
 
 
 def _payment_row(

@@ -1,8 +1,13 @@
-"""What pytest prints behind all tests, wherever they ran. No fixture: each folder has its own."""
+"""What holds for all tests, and what pytest prints behind them. No fixture: each folder has its own."""
 
+import signal
 from typing import Any
 
 from tests.crash.crash_table import PROPERTY, lines
+
+# Whoever starts the tests with `nohup` or `&` has Ctrl-C ignored, by all their children, too: some test just that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
